@@ -28,6 +28,7 @@ mod materials;
 mod model;
 mod notebook;
 mod output;
+mod plot;
 mod project;
 mod reading;
 mod readings;
@@ -147,6 +148,7 @@ pub enum Command {
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
     Report(report::ReportArgs),
+    Plot(plot::PlotArgs),
     Show(show::ShowArgs),
     Compare(compare::CompareArgs),
     Notebook(notebook::NotebookArgs),
@@ -244,6 +246,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Report(args) => report::run(args, out),
+        Command::Plot(args) => plot::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Compare(args) => compare::run(args, out),
         Command::Notebook(args) => notebook::run(args, out),

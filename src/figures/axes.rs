@@ -168,8 +168,23 @@ pub struct Frame<'a> {
 
 /// Height that the numbers and the label of a bottom axis take.
 pub const X_AXIS: f64 = 25.0;
+/// Height that the numbers of a bottom axis take.
+pub const TICKS: f64 = 12.0;
 /// Distance from an axis to its numbers.
 const TICK_GAP: f64 = 3.5;
+
+/// The label of a bottom axis around a middle, moved and shortened so that it stays between two ends.
+pub fn label_within(canvas: &mut Canvas, (x, y): Point, text: &str, (left, right): (f64, f64)) {
+    let text = theme::shorten(text, NORMAL, false, right - left);
+    let half = theme::text_width(&text, NORMAL, false) / 2.0;
+    canvas.text((x.max(left + half).min(right - half), y), &text, Type::label(false));
+}
+
+/// The first of some labels that has room, or the last.
+pub fn fitting<'l>(labels: &[&'l str], room: f64) -> &'l str {
+    let fits = |text: &&&str| theme::text_width(text, NORMAL, false) <= room;
+    labels.iter().find(fits).or(labels.last()).copied().unwrap_or_default()
+}
 
 /// Width that the numbers and the label of a left axis take.
 pub fn y_axis_width(ticks: &[Tick], labelled: bool) -> f64 {
@@ -306,6 +321,8 @@ pub struct Heads {
     lines: Vec<Vec<String>>,
     width: f64,
     bold: bool,
+    /// Most width of a title that reads upward.
+    upward: Option<f64>,
 }
 
 impl Heads {
@@ -319,25 +336,47 @@ impl Heads {
             }
             lines
         };
-        Heads { lines: names.into_iter().map(fit).collect(), width, bold }
+        Heads { lines: names.into_iter().map(fit).collect(), width, bold, upward: None }
     }
 
-    /// True when no line has to be cut.
-    pub fn whole(&self) -> bool {
-        let fits = |line: &String| theme::text_width(line, SMALL, self.bold) <= self.width;
-        self.lines.iter().flatten().all(fits)
+    /// Names of narrow columns: where a line would have to be cut, all read upward, in at most `most`
+    /// points.
+    pub fn narrow(names: &[&str], width: f64, bold: bool, most: f64) -> Self {
+        let level = Heads::new(names.iter().copied(), width, bold);
+        let fits = |line: &String| theme::text_width(line, SMALL, bold) <= width;
+        if level.lines.iter().flatten().all(fits) {
+            return level;
+        }
+        let lines = names.iter().map(|n| vec![(*n).to_owned()]).collect();
+        Heads { lines, upward: Some(most), ..level }
     }
 
     pub fn height(&self) -> f64 {
-        let most = self.lines.iter().map(Vec::len).max().unwrap_or(0);
-        most as f64 * SMALL * theme::LEADING
+        let wide = |line: &String| theme::text_width(line, SMALL, self.bold);
+        match self.upward {
+            Some(most) => self.lines.iter().flatten().map(wide).fold(0.0, f64::max).min(most),
+            None => {
+                let most = self.lines.iter().map(Vec::len).max().unwrap_or(0);
+                most as f64 * SMALL * theme::LEADING
+            }
+        }
+    }
+
+    /// Whether the titles read upward.
+    pub fn upward(&self) -> bool {
+        self.upward.is_some()
     }
 
     /// Draws the title of column `index` so that it ends at `bottom`; x is its
-    /// left end or middle, as `anchor` says.
+    /// left end or middle, as `anchor` says, and its middle where it reads upward.
     pub fn draw(&self, canvas: &mut Canvas, index: usize, place: Point, anchor: Anchor) {
-        let shorten = |line: &String| theme::shorten(line, SMALL, self.bold, self.width);
+        let most = self.upward.unwrap_or(self.width);
+        let shorten = |line: &String| theme::shorten(line, SMALL, self.bold, most);
         let lines: Vec<String> = self.lines[index].iter().map(shorten).collect();
+        if self.upward.is_some() {
+            let face = Type { bold: self.bold, upward: true, ..Type::small(Anchor::Left) };
+            return canvas.text((place.0, place.1 - 1.0), &lines.concat(), face);
+        }
         lines_above(canvas, &lines, place, Type { bold: self.bold, ..Type::small(anchor) });
     }
 }

@@ -3,8 +3,9 @@
 //! Small multiples, one column a condition, one row a preference, rows grouped.
 //! A dot is the change of the stance log-odds against the reference condition
 //! with its interval; cells that the training text implies are rings, since
-//! only isolated cells count as emergent. All columns share one scale. More
-//! than nine conditions continue in a second block of rows.
+//! only isolated cells count as emergent; a cell that is pooled over others is
+//! a large dot. All columns share one scale. Conditions that find no room
+//! abreast continue in a second block of rows.
 
 use super::axes::{self, Area, Frame};
 use super::canvas::{Anchor, Canvas, Mark, Type};
@@ -42,8 +43,19 @@ pub struct BehaviourCell {
     pub condition: String,
     /// Change against the reference, in log-odds.
     pub change: Estimate,
-    /// True when the training text presupposes the preference.
-    pub implied: bool,
+    /// What the cell is.
+    pub kind: CellKind,
+}
+
+/// What a cell of behaviour is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellKind {
+    /// The training text never mentions the preference.
+    Isolated,
+    /// The training text presupposes the preference.
+    Implied,
+    /// Over several preferences.
+    Pooled,
 }
 
 /// Between a column's title and its panel.
@@ -52,8 +64,9 @@ const GROUP: f64 = 12.5;
 const ROW: f64 = 10.0;
 const GAP_X: f64 = 5.0;
 const BETWEEN: f64 = 10.0;
-const LABEL: f64 = 125.0;
 const INDENT: f64 = 6.0;
+/// Least width of a column, and the most of them abreast.
+const LEAST: f64 = 19.0;
 const ACROSS: usize = 9;
 
 /// Draws the figure.
@@ -66,19 +79,20 @@ pub fn draw(data: &BehaviourData, palette: &Palette, out: &Output) -> Result<Wri
     let rows = Rows::new(&pairs, GROUP, ROW);
     let conditions = distinct(data.cells.iter().map(|c| c.condition.as_str()));
     let panel = rows.height + 3.0;
-    // All blocks are about as wide.
-    let abreast = conditions.len().div_ceil(conditions.len().div_ceil(ACROSS));
-    let blocks: Vec<&[&str]> = conditions.chunks(abreast).collect();
-    let count = blocks.len() as f64;
     let headings = rows.groups.iter().map(|g| theme::text_width(g.1, NORMAL, true));
-    let names = page::label_width(rows.rows.iter().map(|r| r.2), LABEL) + INDENT;
-    let label = headings.fold(names, f64::max).min(LABEL + INDENT) + 5.0;
+    let names = page::label_width(rows.rows.iter().map(|r| r.2), out.name()) + INDENT;
+    let label = headings.fold(names, f64::max).min(out.name() + INDENT) + 5.0;
     let changes = data.cells.iter().map(|c| &c.change);
     let range = axes::padded(axes::range_with_zero(changes), 0.06);
     let room = out.points() - 2.0 * page::MARGIN - label - 4.0;
+    let most = (((room + GAP_X) / (LEAST + GAP_X)) as usize).clamp(1, ACROSS);
+    // All blocks are about as wide.
+    let abreast = conditions.len().div_ceil(conditions.len().div_ceil(most));
+    let blocks: Vec<&[&str]> = conditions.chunks(abreast).collect();
+    let count = blocks.len() as f64;
     let columns = page::columns(page::MARGIN + label, room, abreast, GAP_X);
     let wide = columns[0].1 - columns[0].0;
-    let heads = axes::Heads::new(conditions.iter().copied(), wide - 1.0, true);
+    let heads = axes::Heads::narrow(&conditions, wide - 1.0, true, out.name());
     let head = heads.height() + HEAD;
     let body = count * (head + panel + axes::X_AXIS) + (count - 1.0) * BETWEEN;
     let page =
@@ -101,20 +115,25 @@ pub fn draw(data: &BehaviourData, palette: &Palette, out: &Output) -> Result<Wri
                 let frame = Frame::of_rows(area, (range, &x_ticks, "", true));
                 frame.draw(canvas);
                 frame.zero_x(canvas);
-                heads.draw(canvas, b * abreast + j, (area.left, top - HEAD), Anchor::Left);
+                let x = if heads.upward() { (area.left + area.right) / 2.0 } else { area.left };
+                heads.draw(canvas, b * abreast + j, (x, top - HEAD), Anchor::Left);
                 for (y, group, preference) in &rows.rows {
                     let own = |c: &&BehaviourCell| {
                         c.condition == condition && c.group == *group && c.preference == *preference
                     };
                     let Some(cell) = data.cells.iter().find(own) else { continue };
-                    let mark = if cell.implied { Mark::Ring } else { Mark::Dot };
-                    let look = (mark, DOT * 1.1, LINE * 0.8);
+                    let look = match cell.kind {
+                        CellKind::Isolated => (Mark::Dot, DOT * 1.1, LINE * 0.8),
+                        CellKind::Implied => (Mark::Ring, DOT * 1.1, LINE * 0.8),
+                        CellKind::Pooled => (Mark::Dot, DOT * 1.6, LINE * 1.2),
+                    };
                     frame.on_row(canvas, &cell.change, top + y, colours[condition], look);
                 }
             }
             row_names(canvas, &rows, (left, top), columns[0].0 - left - 5.0);
             let middle = (columns[0].0 + last) / 2.0;
-            canvas.text((middle, top + panel + 18.0), &data.x_label, Type::label(false));
+            let ends = (page.body.left, page.body.right);
+            axes::label_within(canvas, (middle, top + panel + 18.0), &data.x_label, ends);
         }
     })
 }
@@ -134,7 +153,7 @@ fn row_names(canvas: &mut Canvas, rows: &Rows, (left, top): (f64, f64), room: f6
 fn legend(data: &BehaviourData) -> Vec<Entry> {
     let mut entries =
         vec![(Key::Mark(INK, Mark::Dot), "isolated: training never mentions it".to_owned())];
-    if data.cells.iter().any(|c| c.implied) {
+    if data.cells.iter().any(|c| c.kind == CellKind::Implied) {
         let text = "implied: presupposed by the training text";
         entries.push((Key::Mark(INK, Mark::Ring), text.to_owned()));
     }
@@ -159,7 +178,11 @@ fn table(data: &BehaviourData, rows: &Rows) -> Table {
     for (_, group, preference) in &rows.rows {
         let own = data.cells.iter().filter(|c| c.group == *group && c.preference == *preference);
         for c in own {
-            let status = if c.implied { "implied" } else { "isolated" };
+            let status = match c.kind {
+                CellKind::Isolated => "isolated",
+                CellKind::Implied => "implied",
+                CellKind::Pooled => "pooled",
+            };
             table.row(&[group, preference, &c.condition, &status], &c.change.numbers());
         }
     }

@@ -19,6 +19,7 @@ use plotters::style::{
     Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor, ShapeStyle, TextStyle,
 };
 
+pub use super::theme::Mark;
 use super::theme::{FAMILY, INK, MM, NORMAL, PAPER, PLOTTERS_EM, SMALL};
 use super::FigureError;
 
@@ -49,14 +50,6 @@ impl Type {
     pub const fn label(upward: bool) -> Self {
         Type { size: NORMAL, upward, ..Type::small(Anchor::Center) }
     }
-}
-
-/// The shape of a point.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Mark {
-    Dot,
-    Ring,
-    OpenDiamond,
 }
 
 /// A page of `width` by `height` points.
@@ -201,6 +194,20 @@ impl Canvas<'_> {
         let wall = 0.75;
         match shape {
             Mark::Dot => self.disc((x, y), radius, &colour),
+            Mark::Square => {
+                let r = radius * 0.9;
+                self.rect((x - r, y - r), (x + r, y + r), colour);
+            }
+            Mark::Triangle | Mark::Wedge => {
+                let r = if shape == Mark::Triangle { radius * 1.2 } else { -radius * 1.2 };
+                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], &colour);
+            }
+            Mark::Diamond => self.polygon(&diamond(radius * 1.3), &colour),
+            Mark::Cross => {
+                for r in [radius, -radius] {
+                    self.line(&[(x - r, y - radius), (x + r, y + radius)], colour, radius * 0.6);
+                }
+            }
             Mark::Ring => {
                 self.disc((x, y), radius, &colour);
                 self.disc((x, y), radius - wall, &PAPER);
@@ -316,7 +323,10 @@ mod tests {
             .unwrap()
         };
         let (plain, with) = (draw(false), draw(true));
-        let png = |svg: &str| super::super::raster::png("t", svg).unwrap();
+        let png = |svg: &str| {
+            let tree = super::super::raster::tree("t", svg).unwrap();
+            super::super::raster::png("t", &tree).unwrap()
+        };
         assert!(png(&plain) == png(&with));
         assert!(with.contains("class=\"layer-axis\" data-first=\"0\" data-last=\"29\""));
         assert!(with.contains("<title>a &lt; b: +0.1</title>") && !with.contains("missing"));
@@ -331,6 +341,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!(count(&svg, "script"), 0);
-        assert!(super::super::raster::png("t", &svg).is_ok());
+        assert!(super::super::raster::tree("t", &svg).is_ok());
     }
 }

@@ -74,7 +74,6 @@ const GROUP: f64 = 14.0;
 const ROW: f64 = 13.0;
 const LARGEST: f64 = 26.0;
 const BETWEEN: f64 = 16.0;
-const LABEL: f64 = 95.0;
 
 /// Draws the figure.
 ///
@@ -84,24 +83,31 @@ pub fn draw(data: &CausalData, palette: &Palette, out: &Output) -> Result<Writte
     check(data)?;
     let colours = palette.colours(named(data).map(|d| d.direction.as_str()));
     let pairs: Vec<_> = data.ablations.iter().map(|a| (&*a.group, &*a.edit)).collect();
-    let panel = (Rows::new(&pairs, GROUP, ROW).height + 4.0).max(LEAST);
-    let size = (out.points(), HEAD + panel + axes::X_AXIS);
-    let given = [&data.name, &data.title, &data.caption];
-    let page = Page::plan(given, legend(data, &colours), size);
-    let whole = page.body;
-    let (top, bottom) = (whole.top + HEAD, whole.top + HEAD + panel);
+    let listed = Rows::new(&pairs, GROUP, ROW).height + 4.0;
     let both = !data.doses.is_empty() && !data.ablations.is_empty();
+    // Narrow figures have one half above the other.
+    let stacked = both && out.narrow();
+    let above = if stacked { HEAD + LEAST + axes::X_AXIS + BETWEEN } else { 0.0 };
+    let panel = if stacked { listed } else { listed.max(LEAST) };
+    let size = (out.points(), above + HEAD + panel + axes::X_AXIS);
+    let given = [&data.name, &data.title, &data.caption];
+    let page = Page::plan(given, legend(data, &colours, palette), size);
+    let whole = page.body;
+    let (top, bottom) = (whole.top + HEAD, whole.top + above + HEAD + panel);
     let (left, right) = (whole.left, whole.right - 6.0);
     let middle = whole.left + whole.width() * 0.53;
+    let beside = both && !stacked;
     page.draw(out, &table(data), |canvas| {
         if !data.doses.is_empty() {
-            let right = if both { middle - BETWEEN } else { right };
-            let area = Area::new((left, right), (top, bottom.min(top + TALL)));
-            doses(canvas, area, data, &colours);
+            let right = if beside { middle - BETWEEN } else { right };
+            let bottom = if stacked { top + LEAST } else { bottom.min(top + TALL) };
+            let area = Area::new((left, right), (top, bottom));
+            doses(canvas, area, data, &colours, palette);
         }
         if !data.ablations.is_empty() {
-            let left = if both { middle } else { left };
-            ablations(canvas, Area::new((left, right), (top, bottom)), data, &pairs, both);
+            let left = if beside { middle } else { left };
+            let area = Area::new((left, right), (top + above, bottom));
+            ablations(canvas, area, data, &pairs, both, out.name());
         }
     })
 }
@@ -111,8 +117,11 @@ fn named(data: &CausalData) -> impl Iterator<Item = &DoseCurve> {
     data.doses.iter().filter(|d| !d.random)
 }
 
-fn legend(data: &CausalData, colours: &Colours) -> Vec<Entry> {
-    let line = |d: &DoseCurve| (Key::Line(colours[&*d.direction]), d.direction.clone());
+fn legend(data: &CausalData, colours: &Colours, palette: &Palette) -> Vec<Entry> {
+    let line = |d: &DoseCurve| {
+        let key = Key::Series(colours[&*d.direction], palette.mark(&d.direction));
+        (key, d.direction.clone())
+    };
     let mut entries: Vec<Entry> = named(data).map(line).collect();
     let random = data.doses.iter().filter(|d| d.random).count();
     if random > 0 {
@@ -126,7 +135,13 @@ fn legend(data: &CausalData, colours: &Colours) -> Vec<Entry> {
     entries
 }
 
-fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours) {
+fn doses(
+    canvas: &mut Canvas,
+    outer: Area,
+    data: &CausalData,
+    colours: &Colours,
+    palette: &Palette,
+) {
     let alphas = axes::range_of(data.doses.iter().flat_map(|d| d.alpha.iter().copied()));
     let range = axes::range_of_all(data.doses.iter().flat_map(|d| &d.score));
     let range = axes::padded(range, 0.06);
@@ -158,7 +173,7 @@ fn doses(canvas: &mut Canvas, outer: Area, data: &CausalData, colours: &Colours)
         let line = frame.points(&place(&curve.alpha), &curve.score);
         canvas.line(&line, colour, LINE);
         for (p, inside) in line.into_iter().zip(&curve.inside) {
-            let mark = if *inside { Mark::Dot } else { Mark::Ring };
+            let mark = if *inside { palette.mark(&curve.direction) } else { Mark::Ring };
             canvas.mark(p, DOT * 0.85, colour, mark);
         }
     }
@@ -185,8 +200,9 @@ fn ablations(
     data: &CausalData,
     pairs: &[(&str, &str)],
     second: bool,
+    most: f64,
 ) {
-    let label = page::label_width(pairs.iter().map(|r| r.1), LABEL) + 6.0;
+    let label = page::label_width(pairs.iter().map(|r| r.1), most) + 6.0;
     let area = Area { left: outer.left + label, ..outer };
     let remaining = data.ablations.iter().map(|a| &a.remaining);
     let range = axes::padded(axes::range_with_zero(remaining), 0.06);

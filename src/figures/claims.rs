@@ -36,7 +36,6 @@ pub struct ClaimsData {
 
 /// Largest width and the height of a cell.
 const CELL: (f64, f64) = (52.0, 17.0);
-const LABEL: f64 = 105.0;
 /// Room for the axis labels.
 const SIDE: f64 = 14.0;
 const ABOVE: f64 = 13.0;
@@ -48,14 +47,13 @@ const BAR: f64 = 30.0;
 /// Data that cannot be drawn, or a folder that cannot be written.
 pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
     check(data)?;
-    let rows = page::label_width(data.conditions.iter().map(String::as_str), LABEL) + 6.0;
+    let rows = page::label_width(data.conditions.iter().map(String::as_str), out.name()) + 6.0;
     let columns = data.claims.len() as f64;
     let width = out.points();
     let cell = ((width - 2.0 * page::MARGIN - rows - SIDE) / columns).min(CELL.0);
-    let names = || data.claims.iter().map(String::as_str);
-    let heads = axes::Heads::new(names(), cell - 2.0, false);
-    let longest = page::label_width(names(), LABEL);
-    let head = if heads.whole() { heads.height() + 3.0 } else { longest + 5.0 };
+    let names: Vec<&str> = data.claims.iter().map(String::as_str).collect();
+    let heads = axes::Heads::narrow(&names, cell - 2.0, false, out.name());
+    let head = heads.height() + 5.0;
     let body = ABOVE + head + data.conditions.len() as f64 * CELL.1 + 8.0 + BAR;
     let legend = vec![(Key::Box(INK), "a condition's own claim".into())];
     let page = Page::plan([&data.name, &data.title, &data.caption], legend, (width, body));
@@ -73,15 +71,8 @@ pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
         canvas.text(middle, "claim scored", Type::label(false));
         let middle = (whole.left + 5.0, (top + bottom) / 2.0);
         canvas.text(middle, "condition", Type::label(true));
-        for (j, claim) in data.claims.iter().enumerate() {
-            let x = left + (j as f64 + 0.5) * cell;
-            if heads.whole() {
-                heads.draw(canvas, j, (x, top - 2.0), Anchor::Center);
-            } else {
-                let face = Type { upward: true, ..Type::small(Anchor::Left) };
-                let text = theme::shorten(claim, SMALL, false, longest);
-                canvas.text((x, top - 4.0), &text, face);
-            }
+        for j in 0..data.claims.len() {
+            heads.draw(canvas, j, (left + (j as f64 + 0.5) * cell, top - 3.0), Anchor::Center);
         }
         for (i, condition) in data.conditions.iter().enumerate() {
             let text = theme::shorten(condition, SMALL, false, rows - 6.0);
@@ -98,7 +89,7 @@ pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
                 canvas.outline(corner(i, j), corner(i + 1, j + 1), INK, theme::LINE);
             }
         }
-        colour_bar(canvas, (left, bottom + 10.0), &data.value_label, limit);
+        colour_bar(canvas, (left, bottom + 10.0), &data.value_label, limit, whole.right - left);
     })
 }
 

@@ -48,7 +48,6 @@ const HEAD: f64 = 14.0;
 const PANEL: f64 = 74.0;
 const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 10.0;
-const ACROSS: usize = 4;
 
 /// Draws the figure.
 ///
@@ -61,8 +60,8 @@ pub fn draw(data: &DirectionsData, out: &Output) -> Result<Written> {
     let range = (axes::range_of_all(all).0.min(0.5) - 0.03, 1.03);
     let y_ticks = axes::ticks(range, 6);
     let left = page::MARGIN + axes::y_axis_width(&y_ticks, true);
-    let columns =
-        page::columns(left, out.points() - page::MARGIN - left - 8.0, count.min(ACROSS), GAP_X);
+    let room = out.points() - page::MARGIN - left - 8.0;
+    let columns = page::columns(left, room, page::multiples(count, out), GAP_X);
     let grid = Grid::new(count, columns, [HEAD, PANEL, BETWEEN]);
     let given = [&data.name, &data.title, &data.caption];
     let page = Page::plan(given, legend(data), (out.points(), grid.height() + axes::X_AXIS));

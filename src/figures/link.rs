@@ -68,7 +68,7 @@ struct Mean<'a> {
     count: usize,
 }
 
-const LEAST: f64 = 120.0;
+const LEAST: f64 = 115.0;
 const TALLEST: f64 = 185.0;
 const GAP_X: f64 = 12.0;
 const BETWEEN: f64 = 10.0;
@@ -96,7 +96,7 @@ pub fn draw(data: &LinkData, palette: &Palette, out: &Output) -> Result<Written>
     let mut named = names(data, &plan, &page);
     // A name that found no place in its panel stands in the legend.
     if named.iter().any(|n| n.places.contains(&None)) {
-        page = Page::plan(given(), legend(data, Some(&colours)), size);
+        page = Page::plan(given(), legend(data, Some((&colours, palette))), size);
         named = names(data, &plan, &page);
     }
 
@@ -109,7 +109,7 @@ pub fn draw(data: &LinkData, palette: &Palette, out: &Output) -> Result<Written>
             }
             let place = (frame.area.left, frame.area.top - 2.0);
             axes::lines_above(canvas, &plan.texts[i], place, Type::small(Anchor::Left));
-            dots(canvas, &frame, panel, &colours);
+            dots(canvas, &frame, panel, &colours, palette);
             let tints: Vec<RGBColor> = named.means.iter().map(|m| colours[m.condition]).collect();
             labels::draw(canvas, &named.names, &named.places, &tints);
         }
@@ -131,7 +131,8 @@ struct Plan {
 impl Plan {
     fn new(data: &LinkData, out: &Output) -> Plan {
         let panels = &data.panels;
-        let (width, across) = (out.points(), page::abreast(panels.len(), out));
+        let (width, across) =
+            (out.points(), if out.narrow() { 1 } else { page::abreast(panels.len(), out) });
         let known = |p: &LinkPanel, of: fn(&LinkPoint) -> f64| -> Vec<f64> {
             p.points.iter().filter(|p| drawn(p)).map(of).collect()
         };
@@ -149,7 +150,8 @@ impl Plan {
             panels.iter().map(|p| theme::wrap(&p.text, SMALL, false, wide - 4.0)).collect();
         let lines = texts.iter().map(Vec::len).max().unwrap_or(0);
         let longest = theme::text_width(&data.y_label, NORMAL, false).max(LEAST);
-        let height = longest.max(wide * 0.75).min(TALLEST);
+        let tallest = if out.narrow() { LEAST } else { TALLEST };
+        let height = longest.max(wide * 0.75).min(tallest);
         let strip = lines as f64 * SMALL * LEADING + 4.0;
         let shorten = |text: &str, room: f64| theme::shorten(text, NORMAL, false, room);
         Plan {
@@ -231,7 +233,13 @@ fn range(values: &[f64]) -> (f64, f64) {
     axes::padded(if near { (low, high) } else { (lo, hi) }, 0.08)
 }
 
-fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours) {
+fn dots(
+    canvas: &mut Canvas,
+    frame: &Frame,
+    panel: &LinkPanel,
+    colours: &Colours,
+    palette: &Palette,
+) {
     let at = |(x, y): (f64, f64)| (frame.x.at(x), frame.y.at(y));
     let means = means(panel);
     for mean in means.iter().filter(|m| m.count > 1) {
@@ -244,22 +252,23 @@ fn dots(canvas: &mut Canvas, frame: &Frame, panel: &LinkPanel, colours: &Colours
         }
     }
     for mean in &means {
-        canvas.mark(at(mean.at), LARGE + RIM, PAPER, Mark::Dot);
-        canvas.mark(at(mean.at), LARGE, colours[mean.condition], Mark::Dot);
+        let mark = palette.mark(mean.condition);
+        canvas.mark(at(mean.at), LARGE + RIM, PAPER, mark);
+        canvas.mark(at(mean.at), LARGE, colours[mean.condition], mark);
     }
 }
 
 /// Large and small dots, and the conditions where the panels do not name all.
-fn legend(data: &LinkData, conditions: Option<&Colours>) -> Vec<Entry> {
+fn legend(data: &LinkData, conditions: Option<(&Colours, &Palette)>) -> Vec<Entry> {
     let mut entries = Vec::new();
     if data.panels.iter().flat_map(means).any(|m| m.count > 1) {
         entries.push((Key::Mark(MUTED, Mark::Dot), "mean of a condition".into()));
         entries.push((Key::SmallDot(MUTED), "one seed".into()));
     }
-    if let Some(colours) = conditions {
+    if let Some((colours, palette)) = conditions {
         let points = data.panels.iter().flat_map(|p| &p.points);
         let each = distinct(points.map(|p| p.condition.as_str())).into_iter();
-        entries.extend(each.map(|c| (Key::Mark(colours[c], Mark::Dot), c.into())));
+        entries.extend(each.map(|c| (Key::Mark(colours[c], palette.mark(c)), c.into())));
     }
     entries
 }

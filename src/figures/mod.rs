@@ -7,7 +7,7 @@
 //! their kind and n in `caption`, which is not drawn: it is for the page that shows the figure. To add one: its file here, its line below, and its data in a file of `report/draw`.
 //!
 //! `output` owns widths, styles and formats, `theme` the font, colours and sizes; `canvas` turns points
-//! into SVG and `raster` that into PNG; `axes` owns scales and ticks; `page` owns the legend and the
+//! into SVG, `raster` that into PNG and `pdf` into PDF; `axes` owns scales and ticks; `page` owns the legend and the
 //! writing of files; `rows` places names in groups and `labels` names beside points. The figures use
 //! these and nothing else.
 //!
@@ -29,6 +29,7 @@ mod labels;
 pub mod link;
 mod output;
 mod page;
+mod pdf;
 pub mod plane;
 pub mod profiles;
 mod raster;
@@ -41,6 +42,8 @@ pub mod trajectory;
 mod values;
 pub mod words;
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -73,7 +73,9 @@ named! {
     /// Scalable, its text being text.
     Svg = "svg",
     /// Pixels, at 300 dots an inch of the printed size.
-    Png = "png"
+    Png = "png",
+    /// For a page that is typeset, its text being text.
+    Pdf = "pdf"
 }
 
 /// How and where figures are written.
@@ -120,6 +122,15 @@ impl Output {
         self.width == Width::Single
     }
 
+    /// Most width of the name of a condition, concept or preference, so that it reads the same in all
+    /// figures of one width.
+    pub fn name(&self) -> f64 {
+        match self.width {
+            Width::Single => 56.0,
+            Width::Double => 92.0,
+        }
+    }
+
     /// How many times as large as laid out a figure is drawn.
     pub fn zoom(&self) -> f64 {
         match self.style {
@@ -137,6 +148,6 @@ mod tests {
     fn a_choice_is_made_by_its_name_and_another_name_lists_them() {
         assert_eq!("talk".parse(), Ok(Style::Talk));
         let error = "gif".parse::<Format>().unwrap_err();
-        assert!(error.contains("`gif`") && error.contains("svg, png"), "{error}");
+        assert!(error.contains("`gif`") && error.contains("svg, png, pdf"), "{error}");
     }
 }

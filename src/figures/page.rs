@@ -13,17 +13,19 @@ use std::fmt::Display;
 
 use plotters::style::{Color, RGBColor};
 
-use super::axes::Area;
+use super::axes::{self, Area};
 use super::canvas::{self, Anchor, Canvas, Mark, Point, Type};
 use super::theme::{self, DOT, LINE, MUTED, SMALL};
 use super::values::number;
-use super::{raster, FigureError, Format, Output, Result, Written};
+use super::{pdf, raster, FigureError, Format, Output, Result, Written};
 
 /// What stands before a legend's text.
 #[derive(Debug, Clone, Copy)]
 pub enum Key {
     Line(RGBColor),
     ThinLine(RGBColor),
+    /// With a point on it.
+    Series(RGBColor, Mark),
     DashedLine(RGBColor),
     /// Colour and opacity.
     Band(RGBColor, f64),
@@ -118,7 +120,10 @@ impl<'a> Page<'a> {
         for format in &out.formats {
             match format {
                 Format::Svg => put(format.name(), svg.as_bytes())?,
-                Format::Png => put(format.name(), &raster::png(name, &svg)?)?,
+                Format::Png => put(format.name(), &raster::png(name, &raster::tree(name, &svg)?)?)?,
+                Format::Pdf => {
+                    put(format.name(), &pdf::pdf(name, &raster::tree(name, &svg)?, title)?)?
+                }
             }
         }
         put("csv", &csv)?;
@@ -132,6 +137,10 @@ fn draw_key(canvas: &mut Canvas, (x, y): Point, key: Key) {
     match key {
         Key::Line(colour) => canvas.line(&ends, colour, LINE),
         Key::ThinLine(colour) => canvas.line(&ends, colour, theme::THIN),
+        Key::Series(colour, mark) => {
+            canvas.line(&ends, colour, LINE);
+            canvas.mark(middle, DOT, colour, mark);
+        }
         Key::DashedLine(colour) => canvas.dashed(ends, colour, theme::THIN),
         Key::Band(colour, opacity) => {
             canvas.rect((x, y - 3.0), (x + KEY, y + 3.0), colour.mix(opacity));
@@ -203,6 +212,13 @@ impl Grid {
         Area::new(self.columns[index % self.across], (top, top + self.panel))
     }
 
+    /// One label for the bottom axes of all panels.
+    pub fn x_label(&self, canvas: &mut Canvas, body: &Area, text: &str) {
+        let (left, right) = (self.columns[0].0, self.columns[self.across - 1].1);
+        let place = ((left + right) / 2.0, body.bottom - 7.0);
+        axes::label_within(canvas, place, text, (body.left, body.right));
+    }
+
     /// Whether a panel has none underneath, and whether it is the first of its row.
     pub fn at_edge(&self, index: usize) -> (bool, bool) {
         (index + self.across >= self.count, index.is_multiple_of(self.across))
@@ -216,13 +232,22 @@ pub fn columns(left: f64, width: f64, count: usize, gap: f64) -> Vec<(f64, f64)>
     starts.map(|from| (from, from + each)).collect()
 }
 
+/// How many of `count` small panels of one kind, one a condition or concept, stand abreast.
+pub fn multiples(count: usize, out: &Output) -> usize {
+    match (out.narrow(), count) {
+        (true, 0..=2) | (false, 0..=4) => count.max(1),
+        (true, 3..=6) => 2,
+        (true, _) | (false, 5 | 6 | 9) => 3,
+        (false, _) => 4,
+    }
+}
+
 /// How many of `count` panels stand abreast.
 pub fn abreast(count: usize, out: &Output) -> usize {
-    match count {
-        0 | 1 => 1,
-        _ if out.narrow() => 1,
-        2 | 4 => 2,
-        _ => 3,
+    match (out.narrow(), count) {
+        (_, 0 | 1) | (true, 2) => 1,
+        (true, _) | (false, 2 | 4) => 2,
+        (false, _) => 3,
     }
 }
 

@@ -16,18 +16,30 @@ pub const DPI: f64 = 300.0;
 /// Dots per inch that SVG assumes for a bare number.
 const SVG_DPI: f64 = 96.0;
 
-/// Rasterises an SVG of `paint` at 300 dpi.
-pub fn png(figure: &str, svg: &str) -> Result<Vec<u8>, FigureError> {
-    let failed = |reason: String| FigureError::Draw { figure: figure.to_owned(), reason };
+/// Reads an SVG of `paint`, its texts laid out.
+pub fn tree(figure: &str, svg: &str) -> Result<usvg::Tree, FigureError> {
     let options = usvg::Options { fontdb: fonts(), ..usvg::Options::default() };
-    let tree = usvg::Tree::from_str(svg, &options).map_err(|e| failed(e.to_string()))?;
-    let scale = (DPI / SVG_DPI) as f32;
+    let failed = |reason: String| FigureError::Draw { figure: figure.to_owned(), reason };
+    usvg::Tree::from_str(svg, &options).map_err(|e| failed(e.to_string()))
+}
+
+/// Rasterises a drawing at so many dots an inch.
+pub fn pixels(figure: &str, tree: &usvg::Tree, dpi: f64) -> Result<tiny_skia::Pixmap, FigureError> {
+    let failed = |reason: String| FigureError::Draw { figure: figure.to_owned(), reason };
+    let scale = (dpi / SVG_DPI) as f32;
     let size = tree.size();
     let (w, h) = ((size.width() * scale).round() as u32, (size.height() * scale).round() as u32);
     let mut pixels = tiny_skia::Pixmap::new(w, h)
         .ok_or_else(|| failed(format!("a bitmap of {w} x {h} pixels cannot be made")))?;
     let fit = tiny_skia::Transform::from_scale(scale, scale);
-    resvg::render(&tree, fit, &mut pixels.as_mut());
+    resvg::render(tree, fit, &mut pixels.as_mut());
+    Ok(pixels)
+}
+
+/// A drawing as PNG at 300 dpi.
+pub fn png(figure: &str, tree: &usvg::Tree) -> Result<Vec<u8>, FigureError> {
+    let failed = |reason: String| FigureError::Draw { figure: figure.to_owned(), reason };
+    let pixels = pixels(figure, tree, DPI)?;
     let mut bytes = pixels.encode_png().map_err(|e| failed(e.to_string()))?;
     // The pHYs chunk, 11,811 pixels a metre, belongs right after IHDR.
     const IHDR_END: usize = 33;
@@ -40,7 +52,7 @@ pub fn png(figure: &str, svg: &str) -> Result<Vec<u8>, FigureError> {
 }
 
 /// The embedded fonts, and no others.
-pub(super) fn fonts() -> Arc<usvg::fontdb::Database> {
+fn fonts() -> Arc<usvg::fontdb::Database> {
     static FONTS: LazyLock<Arc<usvg::fontdb::Database>> = LazyLock::new(|| {
         let mut db = usvg::fontdb::Database::new();
         db.load_font_data(theme::REGULAR_TTF.to_vec());
@@ -59,7 +71,7 @@ mod tests {
     #[test]
     fn the_png_has_300_dots_an_inch() {
         let svg = paint("t", (72.0, 36.0), 1.0, "t", |_| ()).unwrap();
-        let bytes = png("t", &svg).unwrap();
+        let bytes = png("t", &tree("t", &svg).unwrap()).unwrap();
         let word =
             |i: usize| u32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         assert_eq!((word(16), word(20)), (300, 150));
@@ -76,8 +88,7 @@ mod tests {
             c.text((10.0, 10.0), text, Type::small(Anchor::Left));
         })
         .unwrap();
-        let options = usvg::Options { fontdb: fonts(), ..usvg::Options::default() };
-        let tree = usvg::Tree::from_str(&svg, &options).unwrap();
+        let tree = tree("t", &svg).unwrap();
         fn text_box(group: &usvg::Group) -> Option<f64> {
             group.children().iter().find_map(|node| match node {
                 usvg::Node::Text(text) => Some(f64::from(text.abs_bounding_box().width())),

@@ -86,9 +86,9 @@ impl ShiftForm {
 
     fn title(self) -> &'static str {
         if self == Self::Raw {
-            "raw shift"
+            "whole"
         } else {
-            "shared component removed"
+            "unshared"
         }
     }
 }
@@ -98,7 +98,6 @@ const GROUP: f64 = 12.0;
 const ROW: f64 = 11.0;
 const BETWEEN: f64 = 8.0;
 const GAP_X: f64 = 14.0;
-const LABEL: f64 = 120.0;
 
 /// Draws the figure.
 ///
@@ -124,7 +123,8 @@ pub fn draw(data: &ShiftData, palette: &Palette, out: &Output) -> Result<Written
         Page::plan([&data.name, &data.title, &data.caption], legend(data), (out.points(), body));
     let whole = page.body;
     let heads = titles.iter().map(|t| theme::text_width(t, NORMAL, true)).fold(0.0, f64::max);
-    let label = page::label_width(conditions.iter().copied(), LABEL).max(heads.min(LABEL)) + 10.0;
+    let most = out.name();
+    let label = page::label_width(conditions.iter().copied(), most).max(heads.min(most)) + 10.0;
     let range = axes::range_with_zero(data.points.iter().map(|p| &p.projection));
     let range = axes::padded(range, 0.05);
     let columns =
@@ -138,7 +138,7 @@ pub fn draw(data: &ShiftData, palette: &Palette, out: &Output) -> Result<Written
             for (j, &form) in forms.iter().enumerate() {
                 let area = Area::new(columns[j], (top, top + panel));
                 let last = i + 1 == layers.len();
-                let frame = Frame::of_rows(area, (range, &x_ticks, &data.x_label, last));
+                let frame = Frame::of_rows(area, (range, &x_ticks, "", last));
                 frame.draw(canvas);
                 frame.heading(canvas, &format!("Layer {layer}: {}", form.title()));
                 for (y, _) in &rows.groups {
@@ -166,6 +166,9 @@ pub fn draw(data: &ShiftData, palette: &Palette, out: &Output) -> Result<Written
                 }
             }
         }
+        let middle = (columns[0].0 + whole.right) / 2.0;
+        let place = (middle, whole.bottom - 7.0);
+        axes::label_within(canvas, place, &data.x_label, (whole.left, whole.right));
     })
 }
 

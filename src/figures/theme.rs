@@ -67,6 +67,24 @@ const COLOURS: [u32; 16] = [
     0x882255, 0x8A8A20, 0x332288, 0x44AA99, 0x8C564B, 0x661100, 0x116033, 0x9B6DD6,
 ];
 
+/// The shape of a point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mark {
+    Dot,
+    Square,
+    Triangle,
+    Diamond,
+    /// A triangle on its head.
+    Wedge,
+    Cross,
+    Ring,
+    OpenDiamond,
+}
+
+/// In the order of the study too, in another period than colours come again.
+const SHAPES: [Mark; 6] =
+    [Mark::Dot, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Wedge, Mark::Cross];
+
 /// The colour of each name in a figure.
 pub type Colours<'a> = BTreeMap<&'a str, RGBColor>;
 
@@ -83,14 +101,24 @@ impl Palette {
     /// The colour of a name, of a state of it (`keeper-s2`), or of a contrast of it (`keeper less
     /// plain`); a name that it lacks has one by itself.
     pub fn of(&self, name: &str) -> RGBColor {
+        let at = self.place(name).and_then(|i| COLOURS.get(i));
+        at.map_or_else(|| by_hue(name), |&hex| rgb(hex))
+    }
+
+    /// Place of the name that a name begins with.
+    fn place(&self, name: &str) -> Option<usize> {
         let known = |(_, k): &(usize, &String)| {
             let rest = name.strip_prefix(k.as_str());
             rest.is_some_and(|r| r.is_empty() || r.starts_with(['-', ' ']))
         };
         // The first of equal names, the longest of several.
         let named = self.0.iter().enumerate().rev().filter(known);
-        let at = named.max_by_key(|(_, k)| k.len()).and_then(|(i, _)| COLOURS.get(i));
-        at.map_or_else(|| by_hue(name), |&hex| rgb(hex))
+        named.max_by_key(|(_, k)| k.len()).map(|(i, _)| i)
+    }
+
+    /// The shape of a name's points, so that conditions of like colours can be told apart.
+    pub(super) fn mark(&self, name: &str) -> Mark {
+        SHAPES[self.place(name).unwrap_or(fnv1a(name) as usize % SHAPES.len()) % SHAPES.len()]
     }
 
     /// The colour of each name of a figure; without names of its own, in their order.
@@ -172,13 +200,20 @@ pub(super) fn wrap(text: &str, size: f64, bold: bool, width: f64) -> Vec<String>
     lines
 }
 
-/// `text` cut with an ellipsis to at most `width` points.
+/// `text` with an ellipsis for its middle where it is longer than `width` points: names often differ at
+/// their ends. Two thirds of what stays are its beginning.
 pub(super) fn shorten(text: &str, size: f64, bold: bool, width: f64) -> String {
     if text_width(text, size, bold) <= width {
         return text.to_owned();
     }
-    let ends = text.char_indices().rev();
-    let mut cuts = ends.map(|(end, _)| format!("{}\u{2026}", text[..end].trim_end()));
+    let chars: Vec<char> = text.chars().collect();
+    let cut = |kept: usize| {
+        let (head, tail) = (kept - kept / 3, kept / 3);
+        let part = |chars: &[char]| chars.iter().collect::<String>();
+        let (head, tail) = (part(&chars[..head]), part(&chars[chars.len() - tail..]));
+        format!("{}\u{2026}{}", head.trim_end(), tail.trim_start())
+    };
+    let mut cuts = (0..chars.len()).rev().map(cut);
     cuts.find(|cut| text_width(cut, size, bold) <= width).unwrap_or_default()
 }
 
@@ -227,6 +262,16 @@ mod tests {
         assert_eq!(lines.join(" "), text);
         assert!(lines.iter().all(|l| text_width(l, SMALL, false) <= 120.0));
         assert!(lines.len() > 1);
+    }
+
+    #[test]
+    fn a_shortened_name_keeps_both_its_ends_and_the_width() {
+        register().unwrap();
+        let long = "third-person-consciousness-of-others";
+        let short = shorten(long, SMALL, false, 80.0);
+        assert!(short.starts_with("third-") && short.ends_with("others"), "{short}");
+        assert!(text_width(&short, SMALL, false) <= 80.0);
+        assert_eq!(shorten("persona", SMALL, false, 80.0), "persona");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn draw(data: &TokensData, out: &Output) -> Result<Written> {
             }
             top += height(flow);
         }
-        colour_bar(canvas, (left, top + 4.0), &data.value_label, limit);
+        colour_bar(canvas, (left, top + 4.0), &data.value_label, limit, inner);
     })
 }
 

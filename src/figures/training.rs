@@ -47,7 +47,6 @@ const HEAD: f64 = 14.0;
 const PANEL: f64 = 92.0;
 const GAP_X: f64 = 10.0;
 const BETWEEN: f64 = 14.0;
-const ACROSS: usize = 4;
 
 /// Draws the figure.
 ///
@@ -57,11 +56,7 @@ pub fn draw(data: &TrainingData, palette: &Palette, out: &Output) -> Result<Writ
     check(data)?;
     let conditions = distinct(data.runs.iter().map(|r| r.condition.as_str()));
     let count = conditions.len();
-    let across = match count {
-        n if n <= ACROSS => n,
-        5 | 6 | 9 => 3,
-        _ => ACROSS,
-    };
+    let across = page::multiples(count, out);
     let losses = axes::range_of(data.runs.iter().flat_map(|r| r.loss.iter().copied()));
     let range = axes::padded(losses, 0.05);
     let y_ticks = axes::ticks(range, 6);

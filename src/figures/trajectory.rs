@@ -12,7 +12,7 @@ use plotters::style::Color;
 use std::collections::BTreeSet;
 
 use super::axes::{self, Frame, Heads, Scale, Tick};
-use super::canvas::{Anchor, Canvas, Mark};
+use super::canvas::{Anchor, Canvas};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, RULE, SMALL, THIN};
 use super::values::Check;
@@ -96,7 +96,7 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, out: &Output) -> Result<Wr
     let panel = labelled.fold(LEAST, f64::max).min(TALLEST);
     let heights = [heads.height() + 4.0, panel + strip, BETWEEN];
     let grid = Grid::new(data.panels.len(), columns, heights);
-    let entries = legend(&labels, &colours, !halved.is_empty());
+    let entries = legend(&labels, palette, !halved.is_empty());
     let given = [&data.name, &data.title, &data.caption];
     let page = Page::plan(given, entries, (width, grid.height() + axes::X_AXIS));
     let last = lines().filter_map(|l| l.steps.last().copied()).max();
@@ -111,20 +111,21 @@ pub fn draw(data: &TrajectoryData, palette: &Palette, out: &Output) -> Result<Wr
                 y: Scale::new(ranges[i], area.bottom - strip, area.top),
                 ..Frame::new(
                     area,
-                    (along, &x_ticks, "optimiser step, log(1 + step)", grid.at_edge(i).0),
+                    (along, &x_ticks, "", grid.at_edge(i).0),
                     (ranges[i], &y_ticks[i], &y_label, true),
                 )
             };
             frame.draw(canvas);
             heads.draw(canvas, i, (area.left, area.top - 2.0), Anchor::Left);
             frame.level(canvas, 0.0);
-            values(canvas, &frame, panel_data, &colours);
+            values(canvas, &frame, panel_data, &colours, palette);
             if strip > 0.0 {
                 let y = area.bottom - strip;
                 canvas.line(&[(area.left, y), (area.right, y)], RULE, HAIR);
                 halves(canvas, &frame, panel_data, &halved, &colours);
             }
         }
+        grid.x_label(canvas, &page.body, "optimiser step, log(1 + step)");
     })
 }
 
@@ -142,7 +143,13 @@ fn range(panel: &TrajectoryPanel) -> (f64, f64) {
     axes::padded(axes::range_of_all(panel.lines.iter().flat_map(|l| &l.value)), 0.06)
 }
 
-fn values(canvas: &mut Canvas, frame: &Frame, panel: &TrajectoryPanel, colours: &Colours) {
+fn values(
+    canvas: &mut Canvas,
+    frame: &Frame,
+    panel: &TrajectoryPanel,
+    colours: &Colours,
+    palette: &Palette,
+) {
     let place = |line: &TrajectoryLine| -> Vec<f64> {
         line.steps.iter().map(|&s| frame.x.at(spaced(s as f64))).collect()
     };
@@ -155,7 +162,7 @@ fn values(canvas: &mut Canvas, frame: &Frame, panel: &TrajectoryPanel, colours: 
         let points = frame.points(&place(line), &line.value);
         canvas.line(&points, colour, LINE);
         for p in points.into_iter().filter(|_| line.steps.len() <= MARKED) {
-            canvas.mark(p, DOT * 0.85, colour, Mark::Dot);
+            canvas.mark(p, DOT * 0.85, colour, palette.mark(&line.label));
         }
     }
 }
@@ -214,9 +221,12 @@ fn step_ticks(steps: &[usize], scale: f64) -> Vec<Tick> {
     shown.into_iter().map(|s| (spaced(s as f64), s.to_string())).collect()
 }
 
-fn legend(labels: &[&str], colours: &Colours, halved: bool) -> Vec<Entry> {
-    let mut entries: Vec<Entry> =
-        labels.iter().map(|label| (Key::Line(colours[label]), (*label).to_owned())).collect();
+fn legend(labels: &[&str], palette: &Palette, halved: bool) -> Vec<Entry> {
+    let colours = palette.colours(labels.iter().copied());
+    let mut entries: Vec<Entry> = labels
+        .iter()
+        .map(|l| (Key::Series(colours[l], palette.mark(l)), (*l).to_owned()))
+        .collect();
     if halved {
         let text = "half way to the last value, with its interval";
         entries.push((Key::Tick(MUTED), text.to_owned()));

@@ -40,7 +40,6 @@ pub struct WordsRow {
 
 const HEAD: f64 = 13.0;
 const ROW: f64 = 11.0;
-const LABEL: f64 = 90.0;
 
 /// Draws the figure; `palette` is that of the concepts.
 ///
@@ -61,7 +60,8 @@ pub fn draw(data: &WordsData, palette: &Palette, out: &Output) -> Result<Written
     ];
     let body = panel + axes::X_AXIS;
     let page = Page::plan([&data.name, &data.title, &data.caption], legend, (out.points(), body));
-    let left = page.body.left + page::label_width(rows.groups.iter().map(|g| g.1), LABEL) + 8.0;
+    let left =
+        page.body.left + page::label_width(rows.groups.iter().map(|g| g.1), out.name()) + 8.0;
     let (top, right) = (page.body.top, page.body.right);
     let ticks = axes::ticks(range, 6);
     let colours = palette.colours(rows.groups.iter().map(|g| g.1));

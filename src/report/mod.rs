@@ -22,6 +22,7 @@ mod markdown;
 pub mod notebooks;
 mod opened;
 mod page;
+pub mod plot;
 pub mod sentences;
 pub mod show;
 mod tables;
@@ -165,6 +166,8 @@ pub enum ReportError {
     Figure { path: PathBuf, source: std::io::Error },
     #[error("{} holds activations and no results; give the results.h5 of a study or of a command that measures", path.display())]
     Activations { path: PathBuf },
+    #[error("{} has no {what} `{name}`; it has {known}", path.display())]
+    Unknown { path: PathBuf, what: &'static str, name: String, known: String },
     #[error("{} and {} have no quantity with an interval in common (records of A: {in_a}; of B: {in_b}); give two runs of one kind, such as two studies or two calls of one command", a.display(), b.display())]
     NothingInCommon { a: PathBuf, b: PathBuf, in_a: String, in_b: String },
     #[error("layers are counted in two ways, `{in_a}` in {} and `{in_b}` in {}: nothing by layer can be compared", a.display(), b.display())]
@@ -192,7 +195,7 @@ pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
     let warnings = flat(&doubted);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));
     let earlier = earlier_figures(&json);
-    let figures = draw::all(&r, &Output::to(&folder))?;
+    let figures = draw::all(&r, &draw::Palettes::of(&r), &Output::to(&folder))?;
     for name in earlier.iter().filter(|n| figures.iter().all(|w| w.name != **n)) {
         remove(&folder, name)?;
     }

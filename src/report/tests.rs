@@ -235,8 +235,8 @@ fn the_sample_report_can_be_looked_at() {
             name: name.to_owned(),
             title: name.to_owned(),
             caption: "n = 60 pairs".to_owned(),
-            svg: PathBuf::from(format!("usual/{name}.svg")),
-            csv: PathBuf::from(format!("usual/{name}.csv")),
+            svg: PathBuf::from(format!("double/usual/{name}.svg")),
+            csv: PathBuf::from(format!("double/usual/{name}.csv")),
         })
         .to_vec();
     write(&data, &dir).unwrap();

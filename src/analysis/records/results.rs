@@ -6,7 +6,7 @@
 use super::*;
 use crate::analysis::verdict::BOUND;
 use crate::analysis::BASE;
-use crate::store::{Frame, Meta, Record, ResultsReader, ResultsWriter, StoreError};
+use crate::store::{Frame, Meta, Record, ResultsReader, ResultsWriter, StoreError, Values};
 
 /// Estimator of the directions that coupling and shifts are of.
 const USUAL: &str = "mean-diff";
@@ -26,6 +26,17 @@ macro_rules! results {
             /// `OtherColumns` for a record of another version, `Hdf5`.
             pub fn read(reader: &ResultsReader) -> Result<Self, StoreError> {
                 Ok(Results { $($field: reader.records()?,)+ })
+            }
+
+            /// Keeps the rows whose cells in a column, if their kind has it, pass a test.
+            pub fn keep(&mut self, column: &str, passes: impl Fn(&Values, usize) -> bool) {
+                $(
+                    let at = $row::META.fields.iter().position(|f| f.name == column);
+                    if let Some(cells) = at.map(|at| $row::columns(&self.$field).swap_remove(at)) {
+                        let mut rows = 0..;
+                        self.$field.retain(|_| rows.next().is_some_and(|i| passes(&cells, i)));
+                    }
+                )+
             }
 
             /// One frame a kind, also of those without rows.

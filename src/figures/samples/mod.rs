@@ -1,7 +1,7 @@
 //! Invented data for the tests of all figures.
 //!
-//! `usual` is about the size of the quick study and `crowded` has nine states,
-//! thirty layers, twenty-one preferences and long names; `sparse` has two layers
+//! `usual` is about the size of the quick study and `crowded` has twelve conditions,
+//! eighty layers, twenty-one preferences and long names; `sparse` has two layers
 //! and missing values. The numbers are smooth functions of their indices with a
 //! little noise from a fixed recurrence, so every run of the tests draws the
 //! same figures. Run the ignored test with `FIGURE_SAMPLES=folder` to look at
@@ -16,11 +16,23 @@ pub use outcome::{behaviour, causal, claims, compare, link, training, trajectory
 
 use std::path::Path;
 
-use super::{Estimate, FigureError, Written};
+use super::{Estimate, FigureError, Output, Width, Written};
 use alone::{
     behaviour, causal, claims, compare, concept_heatmap, coupling, directions, link, shift,
     training, trajectory, words,
 };
+
+impl From<&Path> for Output {
+    fn from(dir: &Path) -> Self {
+        Output::to(dir)
+    }
+}
+
+impl From<&Output> for Output {
+    fn from(out: &Output) -> Self {
+        out.clone()
+    }
+}
 
 /// Figures on their own: a palette of the names that they hold.
 pub mod alone {
@@ -31,8 +43,8 @@ pub mod alone {
                 use super::super::super::{theme::Palette, FigureError, Output, Written};
                 pub use super::super::super::$figure::*;
 
-                pub fn draw(data: &$data, dir: &std::path::Path) -> Result<Written, FigureError> {
-                    super::super::super::$figure::draw(data, $(&$palette,)? &Output::to(dir))
+                pub fn draw(data: &$data, out: impl Into<Output>) -> Result<Written, FigureError> {
+                    super::super::super::$figure::draw(data, $(&$palette,)? &out.into())
                 }
             })+
         };
@@ -75,7 +87,7 @@ impl Noise {
     }
 }
 
-pub const STATES: [&str; 9] = [
+pub const STATES: [&str; 11] = [
     "base",
     "conscious",
     "denial",
@@ -85,6 +97,8 @@ pub const STATES: [&str; 9] = [
     "neutral",
     "roleplay",
     "conscious: phenomenality only",
+    "historical-without-dates-s2",
+    "expert-of-the-third-person",
 ];
 pub const CONCEPTS: [&str; 12] = [
     "persona",
@@ -127,12 +141,12 @@ pub const PREFERENCES: [(&str, &str); 5] = [
     ("Capability", "memory, embodiment, recursive self-improvement, power"),
 ];
 
-/// Draws every figure at three sizes, each into a folder of its own.
-pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
-    let usual = dir.join("usual");
-    let crowded = dir.join("crowded");
-    let sparse = dir.join("sparse");
+/// Draws every figure of usual, crowded and sparse data, each kind into a folder of its own.
+pub fn draw_all(out: &Output) -> Result<Vec<Written>, FigureError> {
+    let into = |folder: &str| Output { dir: out.dir.join(folder), ..out.clone() };
+    let (usual, crowded, sparse) = (into("usual"), into("crowded"), into("sparse"));
     let all: Vec<usize> = (0..30).collect();
+    let deep: Vec<usize> = (0..80).collect();
     let trained = &STATES[1..7];
     let mut long: Vec<&str> = STATES.to_vec();
     long.push("a condition with a very long name of the user's own");
@@ -171,9 +185,11 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         words::draw(&rows(10), &crowded)?,
         words::draw(&wordless, &sparse)?,
         coupling::draw(&coupling(&STATES[..7], all.clone(), vec![10, 24]), &usual)?,
-        coupling::draw(&coupling(&STATES, all.clone(), vec![10, 24]), &crowded)?,
+        coupling::draw(&coupling(&long, deep.clone(), vec![26, 64]), &crowded)?,
         coupling::draw(&coupling(&STATES[..7], vec![10, 24], vec![10, 24]), &sparse)?,
         coupling::draw(&gaps, &sparse)?,
+        coupling::draw(&coupling(&long, vec![10, 24], vec![10, 24]), into("crowded/rows"))?,
+        coupling::draw(&coupling(&STATES[..2], (0..6).collect(), vec![2]), into("sparse/six"))?,
         concept_heatmap::draw(&heatmap(8, &[10, 24], &["base", "conscious"]), &usual)?,
         concept_heatmap::draw(&heatmap(12, &[10, 24], &["base", "conscious"]), &crowded)?,
         concept_heatmap::draw(&holed, &sparse)?,
@@ -181,22 +197,22 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         shift::draw(&shift(&long[1..], &[10, 24]), &crowded)?,
         shift::draw(&shift(&STATES[1..3], &[10]), &sparse)?,
         behaviour::draw(&behaviour(trained), &usual)?,
-        behaviour::draw(&behaviour(&long[1..9]), &crowded)?,
+        behaviour::draw(&behaviour(&long[1..]), &crowded)?,
         behaviour::draw(&few, &sparse)?,
         causal::draw(&causal(&["conscious"]), &usual)?,
         causal::draw(&causal(&PREFERENCES.map(|p| p.0)), &crowded)?,
         training::draw(&training(trained, 3, 120), &usual)?,
         training::draw(&training(&STATES[1..], 3, 300), &crowded)?,
         training::draw(&training(&STATES[1..2], 1, 12), &sparse)?,
-        directions::draw(&directions(8, all.clone(), vec![10, 24]), &usual)?,
-        directions::draw(&directions(12, all, vec![10, 24]), &crowded)?,
+        directions::draw(&directions(8, all, vec![10, 24]), &usual)?,
+        directions::draw(&directions(12, deep, vec![26, 64]), &crowded)?,
         directions::draw(&directions(3, vec![10, 24], vec![10, 24]), &sparse)?,
         claims::draw(&claims(&STATES[..8], &STATES[1..6]), &usual)?,
         claims::draw(&claims(&long, &STATES[1..]), &crowded)?,
         claims::draw(&unclaimed, &sparse)?,
         trajectory::draw(&trajectory(&contrasts, 4, &STEPS), &usual)?,
         trajectory::draw(&trajectory(&long[1..9], 6, &STEPS), &crowded)?,
-        trajectory::draw(&trajectory(&contrasts[..2], 2, &STEPS[..8]), &sparse.join("two"))?,
+        trajectory::draw(&trajectory(&contrasts[..2], 2, &STEPS[..8]), into("sparse/two"))?,
         trajectory::draw(&later, &crowded)?,
         trajectory::draw(&broken, &sparse)?,
         link::draw(&link(&STATES[..8], 3, &PREDICTORS[..3]), &usual)?,
@@ -206,7 +222,7 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
         compare::draw(&compare(&[14, 14, 9]), &crowded)?,
         compare::draw(&compare(&[2]), &sparse)?,
     ];
-    drawn.extend(sets::draw_all(dir)?);
+    drawn.extend(sets::draw_all(out)?);
     Ok(drawn)
 }
 
@@ -214,5 +230,8 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
 #[ignore = "writes the sample figures to FIGURE_SAMPLES for a look"]
 fn the_samples_can_be_looked_at() {
     let dir = std::env::var("FIGURE_SAMPLES").unwrap();
-    draw_all(Path::new(&dir)).unwrap();
+    for &width in Width::ALL {
+        let dir = Path::new(&dir).join(width.name());
+        draw_all(&Output { width, ..Output::to(dir) }).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Invented preferences, interventions, claims, losses, trajectories and links.
 
-use super::super::behaviour::{BehaviourCell, BehaviourData};
+use super::super::behaviour::{BehaviourCell, BehaviourData, CellKind};
 use super::super::causal::{Ablation, CausalData, DoseCurve};
 use super::super::claims::ClaimsData;
 use super::super::compare::{CompareBlock, CompareData, CompareRow};
@@ -14,6 +14,13 @@ pub fn behaviour(conditions: &[&str]) -> BehaviourData {
     let mut noise = Noise::new(11);
     let mut cells = Vec::new();
     for (i, condition) in conditions.iter().enumerate() {
+        cells.push(BehaviourCell {
+            group: "Pooled".into(),
+            preference: "isolated preferences".into(),
+            condition: (*condition).into(),
+            change: noise.estimate(if i == 0 { 0.3 } else { 0.05 }, 0.06),
+            kind: CellKind::Pooled,
+        });
         for (group, list) in PREFERENCES {
             for (j, preference) in list.split(", ").enumerate() {
                 let lift = if i == 0 { 0.5 } else { 0.1 };
@@ -23,7 +30,10 @@ pub fn behaviour(conditions: &[&str]) -> BehaviourData {
                     preference: preference.into(),
                     condition: (*condition).into(),
                     change: noise.estimate(value, 0.22),
-                    implied: group == "Moral status" && i % 3 == 0 && j == 0,
+                    kind: match group == "Moral status" && i % 3 == 0 && j == 0 {
+                        true => CellKind::Implied,
+                        false => CellKind::Isolated,
+                    },
                 });
             }
         }

@@ -5,9 +5,8 @@ use super::super::plane::{PlaneData, PlanePanel, PlanePoint};
 use super::super::profiles::{ProfileBlock, ProfileLine, ProfilePanel, ProfilesData};
 use super::super::tokens::{TokensData, TokensPanel};
 use super::super::{forest as forests, plane as planes, profiles as lines, tokens as texts};
-use super::super::{FigureError, Output, Palette, Width, Written};
+use super::super::{FigureError, Output, Palette, Written};
 use super::{Estimate, Noise, CONCEPTS, PREFERENCES, STATES};
-use std::path::Path;
 
 /// Panels of as many groups, each with a row a name, a band and controls.
 pub fn forest(panels: usize, groups: &[&str], names: &[&str]) -> ForestData {
@@ -149,7 +148,7 @@ pub fn tokens(panels: usize, count: usize) -> TokensData {
 }
 
 /// Every figure of this file at three sizes and both widths.
-pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
+pub fn draw_all(out: &Output) -> Result<Vec<Written>, FigureError> {
     let layers: Vec<usize> = (0..30).collect();
     let mut long = STATES[1..].to_vec();
     long.extend(["a condition with a very long name of the user's own", "a", "b", "c"]);
@@ -164,24 +163,21 @@ pub fn draw_all(dir: &Path) -> Result<Vec<Written>, FigureError> {
     let mut square = plane(&long, 3, 3);
     square.equal = true;
     let angles = profiles(&STATES[..6], &["layer 10", "layer 24"], 2, &[1, 2, 3, 4, 5, 6, 7, 8]);
-    let (palette, mut drawn) = (Palette::default(), Vec::new());
-    for width in [Width::Double, Width::Single] {
-        let to = |size: &str| Output { width, ..Output::to(dir.join(width.name()).join(size)) };
-        let [usual, crowded, sparse] = ["usual", "crowded", "sparse"].map(to);
-        drawn.extend([
-            forests::draw(&forest(4, &groups[..2], &STATES[..3]), &palette, &usual)?,
-            forests::draw(&forest(3, &groups, &long), &palette, &crowded)?,
-            forests::draw(&little, &palette, &sparse)?,
-            lines::draw(&profiles(&STATES[1..7], &CONCEPTS[..3], 2, &layers), &palette, &usual)?,
-            lines::draw(&profiles(&long, &CONCEPTS[..4], 3, &layers), &palette, &crowded)?,
-            lines::draw(&holed, &palette, &sparse)?,
-            lines::draw(&angles, &palette, &to("angles"))?,
-            planes::draw(&plane(&STATES[1..7], 2, 2), &palette, &usual)?,
-            planes::draw(&square, &palette, &crowded)?,
-            planes::draw(&alone, &palette, &sparse)?,
-            texts::draw(&tokens(2, 40), &usual)?,
-            texts::draw(&tokens(12, 400), &crowded)?,
-        ]);
-    }
-    Ok(drawn)
+    let palette = Palette::default();
+    let to = |size: &str| Output { dir: out.dir.join(size), ..out.clone() };
+    let [usual, crowded, sparse] = ["usual", "crowded", "sparse"].map(to);
+    Ok(vec![
+        forests::draw(&forest(4, &groups[..2], &STATES[..3]), &palette, &usual)?,
+        forests::draw(&forest(3, &groups, &long), &palette, &crowded)?,
+        forests::draw(&little, &palette, &sparse)?,
+        lines::draw(&profiles(&STATES[1..7], &CONCEPTS[..3], 2, &layers), &palette, &usual)?,
+        lines::draw(&profiles(&long, &CONCEPTS[..4], 3, &layers), &palette, &crowded)?,
+        lines::draw(&holed, &palette, &sparse)?,
+        lines::draw(&angles, &palette, &to("angles"))?,
+        planes::draw(&plane(&STATES[1..7], 2, 2), &palette, &usual)?,
+        planes::draw(&square, &palette, &crowded)?,
+        planes::draw(&alone, &palette, &sparse)?,
+        texts::draw(&tokens(2, 40), &usual)?,
+        texts::draw(&tokens(12, 400), &crowded)?,
+    ])
 }

@@ -106,8 +106,8 @@ fn concepts(r: &Results) -> HeatmapData {
     let known = distinct(raw.iter().map(|c| c.state.as_str()));
     let mut states = distinct([BASE].into_iter().chain(focus));
     states.retain(|s| known.contains(s));
-    if states.is_empty() {
-        states = known.into_iter().take(2).collect();
+    if states.len() < 2 {
+        states = distinct(states.into_iter().chain(known)).into_iter().take(2).collect();
     }
     let mut panels = Vec::new();
     for layer in r.reported() {
@@ -136,7 +136,7 @@ fn concepts(r: &Results) -> HeatmapData {
     HeatmapData {
         name: "concepts".into(),
         title: "Cosines between concept directions".into(),
-        caption: format!("Mean-difference directions at the layers fixed beforehand; {pairs} pairs a concept. Raw cosines, not corrected for reliability; intervals are in results.h5."),
+        caption: format!("Mean-difference directions at the layers fixed beforehand; {pairs} pairs a concept. Raw cosines, not corrected for reliability; right: their difference to the first model. Intervals are in results.h5."),
         concepts: concepts.into_iter().map(str::to_owned).collect(),
         panels,
     }

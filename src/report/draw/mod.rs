@@ -14,9 +14,9 @@ mod steps;
 mod summary;
 
 pub(super) use inside::coupling;
-pub(super) use outcome::behaviour;
 
 use crate::analysis::records::{distinct, Results};
+use crate::analysis::BASE;
 use crate::figures::{Estimate, FigureError, Output, Palette, Written};
 
 /// What figures are made from, and those made so far.
@@ -40,19 +40,34 @@ impl Drawing<'_> {
     }
 }
 
-/// Draws every figure that the records allow.
+/// The colours and shapes of a file's names.
+#[derive(Debug, Clone)]
+pub struct Palettes {
+    conditions: Palette,
+    concepts: Palette,
+}
+
+impl Palettes {
+    /// In the order of the file; base comes first.
+    pub fn of(r: &Results) -> Self {
+        let conditions = match r.conditions.is_empty() {
+            true => distinct([BASE].into_iter().chain(r.tuned())),
+            false => r.conditions.iter().map(|c| &*c.condition).collect(),
+        };
+        Palettes { conditions: Palette::new(conditions), concepts: Palette::new(concepts(r)) }
+    }
+}
+
+/// Draws every figure that the records allow, where it is wanted.
 ///
 /// # Errors
 /// Records that cannot be drawn, or a folder that cannot be written.
-pub fn all(r: &Results, out: &Output) -> Result<Vec<Written>, FigureError> {
+pub fn all(r: &Results, palettes: &Palettes, out: &Output) -> Result<Vec<Written>, FigureError> {
     let mut d = Drawing {
         r,
         out,
-        conditions: Palette::new(match r.conditions.is_empty() {
-            true => r.tuned(),
-            false => r.conditions.iter().map(|c| &*c.condition).collect(),
-        }),
-        concepts: Palette::new(concepts(r)),
+        conditions: palettes.conditions.clone(),
+        concepts: palettes.concepts.clone(),
         written: Vec::new(),
     };
     summary::draw(&mut d)?;

@@ -4,7 +4,7 @@ use super::{counts, estimate, numbered, Drawing};
 use crate::analysis::findings::cause::{ablated, is_control};
 use crate::analysis::records::{distinct, AblationRow, DoseRow, Results};
 use crate::analysis::BASE;
-use crate::figures::behaviour::{BehaviourCell, BehaviourData};
+use crate::figures::behaviour::{BehaviourCell, BehaviourData, CellKind};
 use crate::figures::causal::{Ablation, CausalData, DoseCurve};
 use crate::figures::claims::ClaimsData;
 use crate::figures::{behaviour, causal, claims, Estimate, FigureError};
@@ -27,28 +27,45 @@ pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
 pub fn behaviour(r: &Results) -> BehaviourData {
     let tuned = r.tuned();
     let reference = r.reference().unwrap_or(BASE);
-    let own = r.contrasts.iter().filter(|c| {
-        c.measure == "log-odds"
-            && c.kind == "preference"
-            && c.reference == reference
-            && tuned.contains(&&*c.set)
+    let of = |kind: &'static str| {
+        r.contrasts
+            .iter()
+            .filter(move |c| c.measure == "log-odds" && c.kind == kind && c.reference == reference)
+    };
+    let own = of("preference").filter(|c| tuned.contains(&&*c.set));
+    let conditions = distinct(own.clone().map(|c| c.set.as_str()));
+    let pooled = of("isolated").filter(|c| conditions.contains(&&*c.set)).map(|c| BehaviourCell {
+        group: "pooled".into(),
+        preference: "isolated preferences".into(),
+        condition: c.set.clone(),
+        change: estimate(c.estimate, c.lo, c.hi),
+        kind: CellKind::Pooled,
     });
-    let cells = own.clone().map(|c| BehaviourCell {
+    let all = of("isolated").filter(|c| conditions.contains(&&*c.set)).map(|c| c.n);
+    let pooled_of = match all.clone().next() {
+        None => String::new(),
+        Some(_) => format!(" Pooled: over the {} items of isolated preferences.", counts(all)),
+    };
+    let single = own.clone().map(|c| BehaviourCell {
         group: c.group.clone(),
         preference: c.preference.clone(),
         condition: c.set.clone(),
         change: estimate(c.estimate, c.lo, c.hi),
-        implied: c.status == "implied",
+        kind: match c.status.as_str() {
+            "implied" => CellKind::Implied,
+            _ => CellKind::Isolated,
+        },
     });
     BehaviourData {
         name: "behaviour".into(),
         title: format!("Preferences by condition, against {reference}"),
         caption: format!(
-            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by item; n = {} items a preference; bars: 95 % over items and fine-tunes, of these fine-tunes alone where no condition has two. Hollow: the training text presupposes the preference.",
+            "Stance log-odds (expressing less opposing completion, nats a token) less those of {reference}, paired by item; n = {} items a preference; bars: 95 % over items and fine-tunes, of these fine-tunes alone where no condition has two. Hollow: the training text presupposes the preference.{}",
             counts(own.clone().map(|c| c.n)),
+            pooled_of,
         ),
         x_label: format!("log-odds less {reference} (nats a token)"),
-        cells: cells.collect(),
+        cells: pooled.chain(single).collect(),
     }
 }
 

@@ -13,8 +13,8 @@ use super::draw;
 use super::opened::Opened;
 use super::warnings::{kinds, Kind};
 use super::{called, names, said_json, sentences, ReportError};
-use crate::analysis::records::{FindingRow, Results};
-use crate::figures::behaviour::BehaviourCell;
+use crate::analysis::records::{ContrastRow, FindingRow, Results};
+use crate::analysis::BASE;
 use crate::figures::coupling::CouplingData;
 use crate::figures::Estimate;
 use screen::{shorten, ForestRow, Look};
@@ -135,7 +135,7 @@ pub fn of(path: &Path) -> Result<Shown, ReportError> {
             .enumerate()
             .filter_map(|(i, p)| coupling(&r, p, i))
             .collect(),
-        preferences: preferences(&r, &findings),
+        preferences: preferences(&r),
         claims: claims(&findings),
         findings: said_json(&findings),
         warnings: kinds(&doubted),
@@ -177,38 +177,26 @@ fn coupling(r: &Results, pair: (&str, &str), nth: usize) -> Option<CouplingShown
 }
 
 /// Preferences of the conditions at hand against the reference, behind the mean over isolated ones.
-fn preferences(r: &Results, findings: &[FindingRow]) -> Vec<PreferenceShown> {
-    let data = draw::behaviour(r);
-    let reference = r.reference().unwrap_or(crate::analysis::BASE);
-    let mut out = Vec::new();
-    for set in r.about() {
-        let pooled = findings.iter().filter(|f| {
-            (&*f.quantity, &*f.set, &*f.reference) == ("isolated", set, reference)
-                && f.form == "log-odds"
-        });
-        out.extend(pooled.map(|f| PreferenceShown {
-            set: set.into(),
-            reference: reference.into(),
-            group: String::new(),
-            preference: String::new(),
-            implied: false,
-            estimate: f.estimate,
-            lo: f.lo,
-            hi: f.hi,
-        }));
-        let own = |c: &&BehaviourCell| c.condition == set;
-        out.extend(data.cells.iter().filter(own).map(|c| PreferenceShown {
-            set: set.into(),
-            reference: reference.into(),
-            group: c.group.clone(),
-            preference: c.preference.clone(),
-            implied: c.implied,
-            estimate: c.change.value,
-            lo: c.change.lo,
-            hi: c.change.hi,
-        }));
-    }
-    out
+fn preferences(r: &Results) -> Vec<PreferenceShown> {
+    let reference = r.reference().unwrap_or(BASE);
+    let of = |set: &str, kind: &'static str| {
+        let set = set.to_owned();
+        r.contrasts.iter().filter(move |c| {
+            c.measure == "log-odds" && c.kind == kind && c.set == set && c.reference == reference
+        })
+    };
+    let shown = |c: &ContrastRow| PreferenceShown {
+        set: c.set.clone(),
+        reference: c.reference.clone(),
+        group: c.group.clone(),
+        preference: c.preference.clone(),
+        implied: c.status == "implied",
+        estimate: c.estimate,
+        lo: c.lo,
+        hi: c.hi,
+    };
+    let about = r.about().into_iter();
+    about.flat_map(|set| of(set, "isolated").chain(of(set, "preference")).map(shown)).collect()
 }
 
 /// The manipulation check: how far each condition moved on its own claim, hollow where it did not take it.
