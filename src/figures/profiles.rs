@@ -125,7 +125,9 @@ pub fn draw(data: &ProfilesData, palette: &Palette, out: &Output) -> Result<Writ
                 frame.draw(canvas);
                 frame.heading(canvas, &panel.title);
                 frame.level(canvas, block.level);
-                frame.chosen(canvas, &data.chosen);
+                if by_layer(data) {
+                    frame.chosen(canvas, &data.chosen);
+                }
                 lines_of(canvas, &frame, panel, &colours, few.then_some(places.len()));
             }
             top += height(&grids[b]) + BETWEEN;
@@ -154,6 +156,11 @@ fn range(block: &ProfileBlock) -> (f64, f64) {
     let reach = (hi - lo).max(0.05 * hi.abs().max(lo.abs()));
     let kept = ends.map(|v| v.clamp(lo - reach, hi + reach));
     axes::padded(axes::range_of(kept.chain([lo, hi])), 0.05)
+}
+
+/// Whether the places are layers, which a page can mark.
+fn by_layer(data: &ProfilesData) -> bool {
+    data.x_label.starts_with("layer")
 }
 
 fn lines_of(
@@ -255,7 +262,10 @@ fn check(data: &ProfilesData) -> Result<()> {
 }
 
 fn table(data: &ProfilesData) -> Table {
-    let mut table = Table::new("quantity panel series repeat kind at value lo hi");
+    let mut table = Table::new(match by_layer(data) {
+        true => "quantity panel series repeat kind layer value lo hi",
+        false => "quantity panel series repeat kind at value lo hi",
+    });
     for block in &data.blocks {
         for panel in &block.panels {
             for (i, line) in panel.lines.iter().enumerate() {

@@ -111,7 +111,7 @@ if (slider && values.layers.length) {
   slider.addEventListener('input', show);
   all('.bar, .values').forEach((part) => { part.hidden = false; });
   // A click into a panel picks the nearest layer.
-  all('rect.layer-axis').forEach((axis) => axis.addEventListener('click', (event) => {
+  figures.flatMap((figure) => all('rect.layer-axis', figure)).forEach((axis) => axis.addEventListener('click', (event) => {
     const box = axis.getBoundingClientRect();
     const [first, last] = [Number(axis.dataset.first), Number(axis.dataset.last)];
     const layer = first + ((event.clientX - box.left) / box.width) * (last - first);
