@@ -181,7 +181,10 @@ fn cause(rows: &[FindingRow]) -> (ForestPanel, String) {
     if !keys.is_empty() {
         let list = keys.iter().flat_map(|own| {
             let (set, reference, outcome) = own;
-            let group = format!("{}: {outcome}", less(set, reference));
+            let group = match keys.iter().all(|k| k.2 == *outcome) {
+                true => less(set, reference),
+                false => format!("{}: {outcome}", less(set, reference)),
+            };
             let total = totals.iter().filter(|f| key(f) == *own).map(|f| {
                 let estimate = estimate(f.estimate, f.lo, f.hi);
                 ForestRow {
@@ -229,7 +232,7 @@ fn equivalence(r: &Results, rows: &[FindingRow]) -> ForestData {
             let subject =
                 if several(quantity) { format!("{}, ", f.subject) } else { String::new() };
             let group = match f.layer.is_nan() {
-                true => f.outcome.clone(),
+                true => String::new(),
                 false => format!("{subject}layer {}", f.layer),
             };
             let form = match f.form.as_str() {
