@@ -28,7 +28,8 @@ fn row(group: &str, name: String, of: &str, estimate: Estimate) -> ForestRow {
 fn found(f: &FindingRow, group: &str, name: String) -> ForestRow {
     let text = if f.verdict == verdict::NONE { "not shown" } else { &f.verdict };
     ForestRow {
-        null: (f.null_lo, f.null_hi),
+        // A range of controls beside an edit that is not counted among them is no null of it.
+        null: if f.null.is_empty() { NONE } else { (f.null_lo, f.null_hi) },
         text: text.into(),
         ..row(group, name, &f.set, estimate(f.estimate, f.lo, f.hi))
     }
