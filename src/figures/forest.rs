@@ -162,14 +162,16 @@ impl<'a> Plan<'a> {
         let room = 2.0 * (middle - left).min(right - middle);
         let label = theme::shorten(&self.panel.x_label, NORMAL, false, room);
         let frame = Frame::of_rows(area, (self.range, &self.ticks, &label, true));
-        if self.panel.bound > 0.0 {
-            let ends = [-self.panel.bound, self.panel.bound].map(|b| frame.x.at(b));
-            canvas.rect((ends[0], area.top), (ends[1], area.bottom), GRID);
-            for x in ends {
-                canvas.dashed([(x, area.top), (x, area.bottom)], MUTED, THIN);
-            }
+        let bounds = Some(self.panel.bound).filter(|b| *b > 0.0);
+        let bounds = bounds.map(|b| [-b, b].map(|end| frame.x.at(end)));
+        if let Some([lo, hi]) = bounds {
+            canvas.rect((lo, area.top), (hi, area.bottom), GRID);
         }
         frame.draw(canvas);
+        // Over the grid, which may have a line at a bound.
+        for x in bounds.into_iter().flatten() {
+            canvas.dashed([(x, area.top), (x, area.bottom)], MUTED, THIN);
+        }
         axes::heading(canvas, (left, top - 7.0), &self.panel.title, right - left);
         for (y, name) in self.rows.groups.iter().filter(|g| !g.1.is_empty()) {
             canvas.line(&[(left, top + y), (area.right, top + y)], RULE, HAIR);

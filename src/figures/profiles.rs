@@ -194,7 +194,11 @@ fn lines_of(
     }
     for (_, x, value, colour) in &placed {
         match few {
-            None => frame.ribbon(canvas, x, value, colour.mix(0.18), 3.0),
+            None => {
+                // Bands without a line are wide, and lie over one another.
+                let bare = value.iter().all(Estimate::is_missing);
+                frame.ribbon(canvas, x, value, colour.mix(if bare { 0.07 } else { 0.18 }), 3.0);
+            }
             Some(_) => {
                 for (x, e) in x.iter().zip(value).filter(|(_, e)| e.has_interval()) {
                     canvas.line(&[(*x, frame.y.at(e.lo)), (*x, frame.y.at(e.hi))], *colour, LINE);

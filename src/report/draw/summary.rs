@@ -28,7 +28,8 @@ fn row(group: &str, name: String, of: &str, estimate: Estimate) -> ForestRow {
 fn found(f: &FindingRow, group: &str, name: String) -> ForestRow {
     let text = if f.verdict == verdict::NONE { "not shown" } else { &f.verdict };
     ForestRow {
-        null: (f.null_lo, f.null_hi),
+        // A range of controls beside an edit that is not counted among them is no null of it.
+        null: if f.null.is_empty() { NONE } else { (f.null_lo, f.null_hi) },
         text: text.into(),
         ..row(group, name, &f.set, estimate(f.estimate, f.lo, f.hi))
     }
@@ -181,7 +182,10 @@ fn cause(rows: &[FindingRow]) -> (ForestPanel, String) {
     if !keys.is_empty() {
         let list = keys.iter().flat_map(|own| {
             let (set, reference, outcome) = own;
-            let group = format!("{}: {outcome}", less(set, reference));
+            let group = match keys.iter().all(|k| k.2 == *outcome) {
+                true => less(set, reference),
+                false => format!("{}: {outcome}", less(set, reference)),
+            };
             let total = totals.iter().filter(|f| key(f) == *own).map(|f| {
                 let estimate = estimate(f.estimate, f.lo, f.hi);
                 ForestRow {
@@ -229,7 +233,7 @@ fn equivalence(r: &Results, rows: &[FindingRow]) -> ForestData {
             let subject =
                 if several(quantity) { format!("{}, ", f.subject) } else { String::new() };
             let group = match f.layer.is_nan() {
-                true => f.outcome.clone(),
+                true => String::new(),
                 false => format!("{subject}layer {}", f.layer),
             };
             let form = match f.form.as_str() {
