@@ -4,7 +4,7 @@
 //! A dot is the change of the stance log-odds against the reference condition
 //! with its interval; cells that the training text implies are rings, since
 //! only isolated cells count as emergent; a cell that is pooled over others is
-//! a large dot. All columns share one scale. Conditions that find no room
+//! a diamond. All columns share one scale. Conditions that find no room
 //! abreast continue in a second block of rows.
 
 use super::axes::{self, Area, Frame};
@@ -62,7 +62,7 @@ pub enum CellKind {
 const HEAD: f64 = 3.0;
 const GROUP: f64 = 12.5;
 const ROW: f64 = 10.0;
-const GAP_X: f64 = 5.0;
+const GAP_X: f64 = 9.0;
 const BETWEEN: f64 = 10.0;
 const INDENT: f64 = 6.0;
 /// Least width of a column, and the most of them abreast.
@@ -125,7 +125,7 @@ pub fn draw(data: &BehaviourData, palette: &Palette, out: &Output) -> Result<Wri
                     let look = match cell.kind {
                         CellKind::Isolated => (Mark::Dot, DOT * 1.1, LINE * 0.8),
                         CellKind::Implied => (Mark::Ring, DOT * 1.1, LINE * 0.8),
-                        CellKind::Pooled => (Mark::Dot, DOT * 1.6, LINE * 1.2),
+                        CellKind::Pooled => (Mark::Diamond, DOT * 0.9, LINE * 1.2),
                     };
                     frame.on_row(canvas, &cell.change, top + y, colours[condition], look);
                 }

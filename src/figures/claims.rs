@@ -60,6 +60,10 @@ pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
     let whole = page.body;
     let limit = data.score.iter().flatten().map(|e| e.value.abs()).fold(0.0, f64::max);
     let limit = if limit > 0.0 { limit } else { 1.0 };
+    // All or none, lest only numbers without a sign are shown.
+    let widest = data.score.iter().flatten().map(|e| axes::label(e.value, 2));
+    let widest = widest.map(|t| theme::text_width(&t, SMALL, false)).fold(0.0, f64::max);
+    let numbers = widest <= cell - 1.0;
 
     page.draw(out, &table(data), |canvas| {
         let left = whole.left + SIDE + rows;
@@ -79,7 +83,7 @@ pub fn draw(data: &ClaimsData, out: &Output) -> Result<Written> {
             let place = (left - 4.0, corner(i, 0).1 + CELL.1 / 2.0);
             canvas.text(place, &text, Type::small(Anchor::Right));
             for (j, e) in data.score[i].iter().enumerate() {
-                let text = axes::label(e.value, 2);
+                let text = if numbers { axes::label(e.value, 2) } else { String::new() };
                 value_cell(canvas, corner(i, j), (cell, CELL.1), (e.value, limit), &text);
             }
         }

@@ -103,8 +103,9 @@ pub fn draw(data: &HeatmapData, out: &Output) -> Result<Written> {
                 }
             }
         }
-        let (left, top) = (whole.left, whole.bottom - BAR + 8.0);
-        let wide = (inner / 2.0 - 8.0).min(170.0);
+        // The number at the end of a bar is half beside it.
+        let (left, top) = (whole.left + 8.0, whole.bottom - BAR + 8.0);
+        let wide = (inner / 2.0 - 16.0).min(170.0);
         colour_bar(canvas, (left, top), "cosine", 1.0, wide);
         if let Some(limit) = limit {
             let left = left + wide + 16.0;
@@ -159,11 +160,16 @@ fn draw_map(canvas: &mut Canvas, map: &Map, (left, top): Point, cell: f64, limit
         (Some(values), Some(limit)) => (values, limit),
         _ => (&map.panel.cosine, 1.0),
     };
+    // All or none, lest only numbers without a sign are shown.
+    let numbers = theme::text_width("\u{2212}.88", SMALL, false) <= cell - 1.0;
     for (i, line) in values.iter().enumerate() {
         for (j, &value) in line.iter().enumerate() {
             let from = (left + j as f64 * cell, top + i as f64 * cell);
             // A cosine of a concept with itself says nothing, nor does its difference.
-            let text = if i == j { String::new() } else { axes::short_label(value) };
+            let text = match i == j || !numbers {
+                true => String::new(),
+                false => axes::short_label(value),
+            };
             value_cell(canvas, from, (cell, cell), (value, limit), &text);
         }
     }

@@ -14,7 +14,7 @@ use super::axes::{self, Area, Frame};
 use super::canvas::{Canvas, Mark};
 use super::page::{self, Entry, Grid, Key, Page, Table};
 use super::rows::Rows;
-use super::theme::{Colours, Palette, DOT, HAIR, LINE, MUTED, NULLS, RULE};
+use super::theme::{self, Colours, Palette, DOT, HAIR, LINE, MUTED, NORMAL, NULLS, RULE};
 use super::values::Check;
 use super::{Estimate, Output, Result, Written};
 
@@ -195,7 +195,8 @@ fn rows(data: &CouplingData, colours: &Colours, out: &Output) -> Result<Written>
     let pairs: Vec<_> = layers.iter().flat_map(|l| names().map(move |n| (l.as_str(), n))).collect();
     let rows = Rows::new(&pairs, GROUP, ROW);
     let (width, height) = (out.points(), rows.height + 3.0);
-    let label = page::label_width(names(), out.name()) + 8.0;
+    let heads = layers.iter().map(|l| theme::text_width(l, NORMAL, true)).fold(0.0, f64::max);
+    let label = page::label_width(names(), out.name()).max(heads) + 8.0;
     let count = if with_difference(data) { 2 } else { 1 };
     let left = page::MARGIN + label;
     let columns = page::columns(left, width - left - page::MARGIN - 4.0, count, 3.0 * GAP_X);
