@@ -192,7 +192,7 @@ mod tests {
     use crate::analysis::verdict::UNTESTABLE;
     use crate::behavior::judge::{Ruling, Side, Truth, Verdict};
     use crate::behavior::{answer::tests::answer, rates, Judged};
-    use crate::report::sentences::sentence;
+    use crate::report::sentences::{details, sentence};
     use proptest::prelude::*;
 
     const DRAWS: Draws = Draws { bootstrap: 100, null: 199, seed: 1 };
@@ -228,8 +228,9 @@ mod tests {
         let rest = compared([&[0, 10, 8], &[12, 14, 8]]);
         assert_eq!((rest.estimate, rest.lo, rest.p), (row.estimate, row.lo, row.p));
         let found = findings(&Results { contrasts: vec![row], ..Results::default() }).0;
-        let said = sentence(found.iter().find(|f| f.quantity == "isolated").unwrap());
-        assert!(said.contains("2 items at the floor and 1 at the ceiling"), "{said}");
+        let details = details(found.iter().find(|f| f.quantity == "isolated").unwrap());
+        let notes = &details.iter().find(|d| d.0 == "notes").unwrap().1;
+        assert!(notes.contains("2 items at the floor and 1 at the ceiling"), "{notes}");
     }
 
     proptest! {
