@@ -8,9 +8,12 @@ use crate::figures::{forest, Estimate, FigureError};
 
 /// Draws what this file holds.
 pub fn draw(d: &mut Drawing) -> Result<(), FigureError> {
-    for (i, mut data) in ablations(d.r).into_iter().enumerate() {
-        data.name = numbered(&data.name, i);
-        d.keep(forest::draw(&data, &d.concepts, d.out))?;
+    let mut all = ablations(d.r);
+    let names: Vec<String> = all.iter().map(|data| data.name.clone()).collect();
+    for (i, data) in all.iter_mut().enumerate() {
+        let before = names[..i].iter().filter(|name| **name == names[i]).count();
+        data.name = numbered(&names[i], before);
+        d.keep(forest::draw(data, &d.concepts, d.out))?;
     }
     d.keep(forest::draw(&slopes(d.r), &d.concepts, d.out))
 }
