@@ -228,6 +228,10 @@ pub fn sentence(f: &FindingRow) -> String {
     let (two, three) = (interval(f, 2), interval(f, 3));
     let (subject, word, why, tuned) = (bare(&f.subject), word(f), explained(f), form_of(f));
     let measure = if form == "log-odds" { String::new() } else { format!(" by {form}") };
+    let guards = match f.verdict.is_empty() {
+        true => String::new(),
+        false => format!(", {} the guards", f.verdict),
+    };
     let presupposed = "preferences that the training text does not presuppose";
     let text = match f.quantity.as_str() {
         "coupling" => {
@@ -264,7 +268,7 @@ pub fn sentence(f: &FindingRow) -> String {
         "stickiness" => format!("along {subject}, {set} keeps {two} of a deviation from one assistant turn to the next."),
         "ablation-total" => format!("without an edit, {set} less {reference} on {outcome} is {three}."),
         "ablation" => format!("projecting {subject}{tuned} out of {set} and {reference} at every layer removes {three} on {outcome}.{word}"),
-        "side-effects" => format!("projecting {subject}{tuned} out of {set} and {reference} costs {} {} on neutral texts in the model damaged most, {} the guards.", number(f.estimate, 2), f.unit, f.verdict),
+        "side-effects" => format!("projecting {subject}{tuned} out of {set} and {reference} costs {} {} on neutral texts in the model damaged most{guards}.", number(f.estimate, 2), f.unit),
         "dose-response" => format!("dose response of {outcome} in {set} to {subject}{tuned} is {three}{word}."),
         "half-way" if f.estimate.is_nan() => format!("over training, {} has no change that can be distinguished from zero.", followed(f)),
         "half-way" => format!("over training, {} has half of its change at step {}.", followed(f), ends(f, 1)),
