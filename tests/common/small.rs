@@ -3,7 +3,7 @@
 
 use super::folder::{Folder, Form};
 use candle_core::{Device, Tensor};
-use residuum::model::{Adapter, Model};
+use residuum::model::{Adapter, Loading, Model};
 use residuum::stats::rng::{fill_normal, stream};
 use residuum::study::manifest::Study;
 use residuum::study::run::{run, Event};
@@ -165,7 +165,10 @@ impl Small {
     }
 
     pub fn model(&self) -> Model {
-        Model::load("model", self.folder.dir.path(), &Default::default()).unwrap()
+        let mut loading = Loading::default();
+        // The day is kept with a run: midnight must not fall between two of them.
+        loading.text.date = Some("2026-01-31".parse().unwrap());
+        Model::load("model", self.folder.dir.path(), &loading).unwrap()
     }
 
     /// Runs a manifest and gives the stages that were run, and what was said of those that were run
