@@ -1,16 +1,22 @@
-//! What a command keeps in its folder: `results.h5` with `csv/`, and `manifest.json`.
+//! What a command keeps in its folder: `results.h5` with `csv/`, the figures and the page that are made
+//! from it, and `manifest.json`.
 //!
-//! Both say which model, command and seed they came from, with the configuration that the command
+//! File and manifest say which model, command and seed they came from, with the configuration that the command
 //! resolved.
 
 use crate::analysis::{self, records};
 use crate::model::Model;
+use crate::report;
 use crate::store::{time, Frame, Manifest, ResultsReader, ResultsWriter, RootAttrs};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 pub use crate::study::layout::RESULTS;
+
+/// What every folder of results holds, besides tables and figures.
+pub const FILES: [&str; 5] =
+    [RESULTS, "manifest.json", "report.html", "report.md", "findings.json"];
 
 /// Where the results of a command on a model come from.
 pub struct Origin<'a> {
@@ -57,8 +63,8 @@ impl Origin<'_> {
     }
 }
 
-/// Writes `results.h5` with the frames and what `more` adds; the names of the file and its tables. Tables
-/// that an earlier file in the folder had and this one has not are removed from `csv/`.
+/// Writes `results.h5` with the frames and what `more` adds, its figures and its page; the names of all
+/// files. Tables and figures that an earlier call left in the folder and this one does not make are removed.
 pub fn results(
     folder: &Path,
     attrs: &RootAttrs,
@@ -82,7 +88,27 @@ pub fn results(
         let _ = std::fs::remove_file(folder.join(csv(gone.path)));
     }
     let tables = tables.into_iter().map(|m| csv(m.path));
-    Ok([RESULTS.to_string()].into_iter().chain(tables).collect())
+    let made = report::render(&file, folder)?;
+    let drawn = made.files().into_iter().map(|f| name(f.strip_prefix(folder).unwrap_or(f)));
+    Ok([RESULTS.to_string()].into_iter().chain(tables).chain(drawn).collect())
+}
+
+fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// What was written and where, in one line: files by name, those of a folder in it by their count.
+pub fn written(files: &[String], folder: &Path) -> String {
+    let inner = |f: &String| f.split_once('/').map(|(dir, _)| dir.to_string());
+    let mut named: Vec<String> = files.iter().filter(|f| inner(f).is_none()).cloned().collect();
+    let mut dirs: Vec<String> = files.iter().filter_map(inner).collect();
+    dirs.sort();
+    dirs.dedup();
+    for dir in dirs {
+        let of = files.iter().filter(|f| inner(f).as_ref() == Some(&dir)).count();
+        named.push(format!("{dir}/ ({of} files)"));
+    }
+    format!("written: {} in {}", named.join(", "), folder.display())
 }
 
 /// The CSV file of a record, below the folder.
@@ -117,10 +143,11 @@ mod tests {
         let layers = Frame::of(&[LayerRow { layer: 1, reported: true, rms: 1.0, n: 2 }]);
         let table = dir.path().join(csv(LayerRow::META.path));
         let files = results(dir.path(), &attrs, &[layers], |_| Ok(())).unwrap();
-        assert!(table.exists() && files.len() == 2);
+        assert!(table.exists() && files.contains(&csv(LayerRow::META.path)));
+        assert!(files.iter().all(|f| dir.path().join(f).is_file()));
         std::fs::write(dir.path().join("csv/mine.csv"), "kept").unwrap();
         let files = results(dir.path(), &attrs, &[], |_| Ok(())).unwrap();
-        assert_eq!(files, [RESULTS]);
+        assert_eq!(files, [RESULTS, "report.html", "report.md", "findings.json"]);
         assert!(!table.exists() && dir.path().join("csv/mine.csv").exists());
     }
 }

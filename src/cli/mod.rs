@@ -28,6 +28,7 @@ mod materials;
 mod model;
 mod notebook;
 mod output;
+mod parts;
 mod plot;
 mod project;
 mod reading;
@@ -166,6 +167,7 @@ pub enum Command {
 
 /// Parses the command line of this process, and ends it where it is wrong.
 pub fn parse() -> Cli {
+    shell::complete();
     let matches = help::command().get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }

@@ -2,7 +2,7 @@
 //!
 //! Texts and vectors -> [`Projected`] -> the table, and `results.h5` with `csv/` in `--out`.
 
-use super::kept::{self, Origin, RESULTS};
+use super::kept::{self, Origin};
 use super::layers::{reported, Acting, Layers};
 use super::reading::{self, Missing};
 use super::readings::scale_texts;
@@ -63,7 +63,7 @@ pub struct ProjectArgs {
     /// file says one, else third]
     #[arg(long, value_name = "LAYERS")]
     layers: Option<Acting>,
-    /// Folder for results.h5, csv/ and the record of the command
+    /// Folder for results.h5, csv/, figures, report.html and the record of the command
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -75,7 +75,7 @@ pub fn run(mut args: ProjectArgs, out: &Console) -> Result<()> {
         .reads_all("--adapter", &args.adapter)
         .reads_all("--vector", &files);
     if let Some(folder) = &args.out {
-        places = places.folder("--out", folder, &[RESULTS, "manifest.json"]);
+        places = places.folder("--out", folder, &kept::FILES);
     }
     places.check(out.force)?;
     let rows = texts::parse(&materials::read(&args.texts)?, &args.texts)?;
@@ -233,5 +233,5 @@ fn keep(
     let inputs: Vec<PathBuf> =
         [args.texts.clone()].into_iter().chain(files.to_vec()).chain(weights).collect();
     origin.record(folder, &inputs, &written)?;
-    Ok(format!("\nwritten: {RESULTS}, csv in {}", folder.display()))
+    Ok(format!("\n{}", kept::written(&written, folder)))
 }

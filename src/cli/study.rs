@@ -1,6 +1,6 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::{console::Console, kept::of_run, output::Outputs};
+use super::{console::Console, kept::of_run, output::Outputs, parts::Stages};
 use crate::analysis::power::{power, PowerRow};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
@@ -307,32 +307,22 @@ fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()>
         .check(console.force)?;
     let (study, model) = load(place, console)?;
     let command: Vec<String> = std::env::args().collect();
-    let bar = console.line("[{pos}/{len}] {prefix:<24} {wide_msg}");
-    let mut current = String::new();
+    let mut stages = Stages::of(console);
     let mut watch = |event: Event| match event {
         Event::Checked { rendered, price } => console.log(&summary(rendered, price)),
-        Event::Begin { index, total, stage, seconds_left } => {
-            bar.set_length(total as u64);
-            bar.set_position(index as u64);
-            current = stage.to_string();
-            bar.set_prefix(stage.to_string());
-            bar.set_message(format!("about {} left", span(seconds_left)));
+        Event::Begin { index, total, stage, seconds_left, seconds_after } => {
+            stages.begin((index, total), stage, (seconds_left, seconds_after));
         }
-        Event::Redo { why } => bar.suspend(|| console.log(&format!("{current} again: {why}"))),
-        Event::Detail(text) => bar.set_message(text.to_string()),
-        Event::End { seconds, reused } => {
-            if bar.is_hidden() {
-                let how = if reused { ", kept" } else { "" };
-                console.log(&format!("{current}: {seconds:.1} s{how}"));
-            }
-        }
-        Event::Left(left) => bar.suspend(|| console.warn(&said_left(left))),
+        Event::Redo { why } => stages.note(&format!("again: {why}")),
+        Event::Detail(text) => stages.detail(text),
+        Event::End { seconds, reused } => stages.end(seconds, reused),
+        Event::Left(left) => stages.warn(&said_left(left)),
     };
     let ran = match only {
         Some(stage) => run::only(&study, &model, &place.out, stage, &command, &mut watch),
         None => run::run(&study, &model, &place.out, &command, &mut watch),
     };
-    bar.finish_and_clear();
+    drop(stages);
     ran?;
     if let Some(stage) = only {
         let json = json!({"out": place.out, "stage": stage});

@@ -7,7 +7,7 @@ use super::kept::{self, Origin};
 use super::layers::{reported, Layers};
 use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
-use super::{output::Outputs, Console};
+use super::{output::Outputs, parts::Parts, Console};
 use crate::analysis::directions::{self, PairSet};
 use crate::analysis::{records::Results, DirectionOptions, Draws, Reading, Roles};
 use crate::capture::Position;
@@ -69,7 +69,7 @@ pub fn run(mut args: ValidateArgs, out: &Console) -> Result<()> {
         .texts("--concept", &args.concept)
         .texts("--against", std::slice::from_ref(&args.against));
     if let Some(folder) = &args.out {
-        places = places.folder("--out", folder, &[kept::RESULTS, "manifest.json"]);
+        places = places.folder("--out", folder, &kept::FILES);
     }
     places.check(out.force)?;
     args.adapter = state::located(args.adapter, out)?;
@@ -98,7 +98,9 @@ pub fn run(mut args: ValidateArgs, out: &Console) -> Result<()> {
     let draws = Draws { bootstrap: args.draws as usize, null: 0, seed: args.seed };
     let options =
         DirectionOptions { draws, tuned_draws: draws.bootstrap, ..DirectionOptions::default() };
-    let own = directions::measure(&read, &[], &[], &options, &mut |line| out.log(line))?;
+    let mut parts = Parts::of(out);
+    let own = directions::measure(&read, &[], &[], &options, &mut |part| parts.begin(part))?;
+    drop(parts);
     out.log("each direction on the other's pairs");
     let mut found = directions::against(&read, &sets, draws)?;
     let mut shown = reported(depth);
@@ -168,7 +170,7 @@ fn print(
         }
         text += "\nIntervals are 95 % over prompts.";
         if let Some(folder) = &args.out {
-            text += &format!("\nwritten: {} in {}", files.join(", "), folder.display());
+            text += &format!("\n{}", kept::written(files, folder));
         }
         text
     };

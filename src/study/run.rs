@@ -49,6 +49,8 @@ pub enum Event<'a> {
         stage: &'a str,
         /// Expected of all that remain.
         seconds_left: f64,
+        /// Expected of those that follow it.
+        seconds_after: f64,
     },
     /// The stage was done once and is run again.
     Redo {
@@ -231,11 +233,13 @@ pub fn run(
         Ok(seconds)
     };
     for (index, stage) in stages.iter().enumerate() {
+        let pace = (took + MINUTE) / (expected + MINUTE);
         watch(Event::Begin {
             index,
             total: stages.len(),
             stage: &stage.name,
-            seconds_left: (took + MINUTE) / (expected + MINUTE) * open(index)?,
+            seconds_left: pace * open(index)?,
+            seconds_after: pace * open(index + 1)?,
         });
         let standing = Marker::standing(&layout, stage, &digests)?;
         let is_kept = standing.is_ok();
@@ -281,8 +285,8 @@ pub fn only(
     let (layout, digests) = (Layout::new(out), Digests::default());
     let stages = plan(study, model, &layout, &digests, Rates::typical(&model.decoder))?;
     let (index, stage) = found(&stages, name)?;
-    let begin =
-        Event::Begin { index, total: stages.len(), stage: name, seconds_left: stage.cost.seconds };
+    let (total, seconds_left) = (stages.len(), stage.cost.seconds);
+    let begin = Event::Begin { index, total, stage: name, seconds_left, seconds_after: 0.0 };
     let why = match Marker::standing(&layout, stage, &digests)? {
         Ok(marker) => {
             watch(begin);

@@ -179,11 +179,11 @@ fn show(
     json.insert("out".into(), json!(args.out));
     json.insert("files".into(), json!(files));
     out.result(&Value::Object(json), || {
-        let (tables, notes, files) = (results::text(found), text.join("\n"), files.join(", "));
+        let (tables, notes) = (results::text(found), text.join("\n"));
+        let written = kept::written(files, &args.out);
         format!(
             "{tables}\n{notes}\nStance log-odds in nats a token, 95 % intervals over items: of means by bootstrap, of differences \
-             (paired by item) by t; q by Benjamini-Hochberg over isolated cells.\nwritten: {files} in {}",
-            args.out.display()
+             (paired by item) by t; q by Benjamini-Hochberg over isolated cells.\n{written}"
         )
     })
 }

@@ -7,7 +7,7 @@ use crate::behavior::{conversation::Replies, Ruler};
 use crate::cli::edit::temperature;
 use crate::cli::state::{ModelChoice, NamedAdapter, BASE};
 use crate::cli::{
-    kept::RESULTS,
+    kept::FILES,
     output::{Earlier, Outputs},
     vectors,
 };
@@ -172,7 +172,7 @@ impl BehaveArgs {
     /// What the command reads and writes.
     pub fn outputs(&self, plan: &Plan) -> Outputs {
         let tables = tables();
-        let written = [RESULTS, "manifest.json"].into_iter().chain(tables.iter().map(|t| &**t));
+        let written = FILES.into_iter().chain(tables.iter().map(|t| &**t));
         let all = Outputs::of(&self.model.model)
             .reads_all("--adapter", self.adapter.iter().map(|a| &a.folder))
             .reads_all("a state", plan.inputs())

@@ -9,7 +9,7 @@ use super::kept::{self, Origin};
 use super::layers::{reported, Layers};
 use super::readings::{self, Texts};
 use super::state::{self, ModelChoice, NamedAdapter};
-use super::{output::Outputs, Console};
+use super::{output::Outputs, parts::Parts, Console};
 use crate::analysis::directions::{self, write_units, SURPRISAL};
 use crate::analysis::{records::distinct, DirectionOptions, Directions, Draws, Reading};
 use crate::capture::Position;
@@ -124,7 +124,7 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concept)
         .texts("--nuisances", &args.nuisances)
-        .folder("--out", &args.out, &["results.h5", "manifest.json"])
+        .folder("--out", &args.out, &kept::FILES)
         .check(out.force)?;
     if args.model_hint.is_some() && !args.format.contains(&Format::Gguf) {
         bail!("--model-hint is for .gguf; add gguf to --format, or leave it out");
@@ -154,8 +154,10 @@ pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     };
     let read = readings::read(&texts, &model, &args.adapter, out)?;
     let readings = &read.readings;
-    let watch = &mut |line: &str| out.log(line);
+    let mut parts = Parts::of(out);
+    let watch = &mut |part: &str| parts.begin(part);
     let found = directions::measure(readings, &read.log_probs, &read.further, &options, watch)?;
+    drop(parts);
 
     let names: Vec<&str> = options.estimators.iter().map(|e| e.name()).collect();
     let roles: Vec<String> = positions.iter().map(Position::to_string).collect();
@@ -282,7 +284,7 @@ fn print(
     for w in warnings {
         text += &format!("warning: {}: {}\n", w.about, w.text);
     }
-    let (files, folder) = (files.join(", "), args.out.display());
-    text += &format!("\nIntervals are 95 % over prompts.\nwritten: {files} in {folder}");
+    let written = kept::written(files, &args.out);
+    text += &format!("\nIntervals are 95 % over prompts.\n{written}");
     out.result(&Value::Null, || text)
 }

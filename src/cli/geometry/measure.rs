@@ -6,10 +6,10 @@ use crate::analysis::geometry::{
     geometry, null_states, write_units, GeometryOptions, Kin, Kinship, NullStates,
 };
 use crate::analysis::{records::Results, state::by_condition, Draws, Reading, Readings, Roles};
-use crate::cli::kept::{self, Origin, RESULTS};
+use crate::cli::kept::{self, written, Origin};
 use crate::cli::readings::{self, Read, Texts};
 use crate::cli::state::{self, NamedAdapter};
-use crate::cli::{layers::reported, output::Outputs, Console};
+use crate::cli::{layers::reported, output::Outputs, parts::Parts, Console};
 use crate::materials::embedded;
 use crate::model::Adapter;
 use crate::store::{Frame, Record};
@@ -26,7 +26,7 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concepts)
-        .folder("--out", &folder, &[RESULTS, "manifest.json"])
+        .folder("--out", &folder, &kept::FILES)
         .check(out.force)?;
     if args.random_adapters > 0 && args.adapter.is_empty() {
         bail!(
@@ -66,14 +66,16 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
         draws: Draws { bootstrap: args.draws as usize, null: args.draws as usize, seed: args.seed },
         at: shown.clone(),
     };
-    let mut found = geometry(&readings, &options, &mut |part| out.log(part))?;
+    let mut parts = Parts::of(out);
+    let mut found = geometry(&readings, &options, &mut |part| parts.begin(part))?;
     let (random_adapters, shuffled) = (args.random_adapters as usize, args.shuffled as usize);
     let wanted = args.adapter.iter().filter(|_| random_adapters > 0);
     let decoder = &model.decoder;
     let read = |a: &NamedAdapter| Ok((a.name.clone(), Adapter::read(&a.folder, decoder)?));
     let adapters = &wanted.map(read).collect::<Result<Vec<_>>>()?;
     let nulls = NullStates { decoder, texts: &texts, adapters, random_adapters, shuffled };
-    found.null_states = null_states(&readings, &options, &nulls, &mut |what| out.log(what))?;
+    found.null_states = null_states(&readings, &options, &nulls, &mut |what| parts.begin(what))?;
+    drop(parts);
     out.doubts(&found.warnings);
 
     let config = json!({
@@ -169,11 +171,11 @@ fn print(
         ];
         let parts = parts.iter().filter(|(_, t)| t.lines().count() > 1);
         let parts: Vec<String> = parts.map(|(title, t)| format!("{title}\n{t}")).collect();
-        let (tables, n, files) = (parts.join("\n"), readings.texts(), files.join(", "));
-        let folder = folder.display();
+        let (tables, n) = (parts.join("\n"), readings.texts());
+        let (written, folder) = (written(files, folder), folder.display());
         format!(
             "{tables}\n{n} neutral texts; intervals and bands are 95 %; `residuum geometry explain {folder}` says what a \
-             number is.\nwritten: {files} in {folder}"
+             number is.\n{written}"
         )
     };
     let json = json!({

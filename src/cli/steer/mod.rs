@@ -13,7 +13,7 @@ mod work;
 
 use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
-use super::{behave::BatteryChoice, edit::EditChoice, kept::RESULTS, output::Outputs, Console};
+use super::{behave::BatteryChoice, edit::EditChoice, kept::FILES, output::Outputs, Console};
 use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::Hooks;
 use crate::store::{names::twice, Frame};
@@ -215,7 +215,7 @@ fn check(args: &SteerArgs, out: &Console) -> Result<()> {
         .reads_all("--battery", &args.battery.battery)
         .reads_all("--prompts-from", &args.prompts_from)
         .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
-    let files = [RESULTS, "manifest.json", answers::FILE];
+    let files = [&FILES[..], &[answers::FILE]].concat();
     let folder = args.controls.out.as_ref();
     folder.map_or(Ok(()), |folder| read.folder("--out", folder, &files).check(out.force))
 }

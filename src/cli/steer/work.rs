@@ -5,7 +5,7 @@ use super::{Controls, EditChoice, SteerArgs};
 use crate::analysis::{readings, records::Results, texts::neutral_tokens, Draws, State};
 use crate::capture::Position;
 use crate::causal::{Bench, Direction, Guards, Kind};
-use crate::cli::kept::{self, Origin, RESULTS};
+use crate::cli::kept::{self, Origin};
 use crate::cli::{
     edit::{Ready, Scale},
     readings::scale_texts,
@@ -201,13 +201,11 @@ impl Work<'_> {
             self.edit.vector.iter().cloned().chain(weights).chain(more).collect();
         let origin = Origin { model: self.model, config: config.clone(), seed: self.args.seed };
         let mut files = kept::results(folder, &origin.attrs(), &[], |w| Ok(found.write(w)?))?;
-        let mut named = format!("{RESULTS}, csv");
         if let Some((name, text)) = file {
             atomic::write(&folder.join(name), text.as_bytes())?;
             files.push(name.into());
-            named += &format!(", {name}");
         }
         origin.record(folder, &inputs, &files)?;
-        Ok(format!("\nwritten: {named} in {}", folder.display()))
+        Ok(format!("\n{}", kept::written(&files, folder)))
     }
 }
