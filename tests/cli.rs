@@ -368,6 +368,33 @@ fn json_is_one_object_and_quiet_is_silent() {
     assert_eq!(json["models"][0]["name"], "smollm2-135m-instruct");
 }
 
+/// What a shell is offered for the last of `words`, in a folder with one run that has an adapter.
+fn offered(words: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("runs/mine/adapters/denial-s1")).unwrap();
+    let index = words.len().to_string();
+    let output = residuum(&[&["--", "residuum"], words].concat())
+        .current_dir(dir.path())
+        .envs([("RESIDUUM_COMPLETE", "bash"), ("_CLAP_IFS", "\n")])
+        .envs([("_CLAP_COMPLETE_INDEX", &*index), ("_CLAP_COMPLETE_COMP_TYPE", "9")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shell_completes_what_values_are_one_of() {
+    assert_eq!(offered(&["extract", "--concept", "persona,sentim"]), ["persona,sentiment"]);
+    assert_eq!(offered(&["extract", "--estimator", "mean"]), ["mean-diff"]);
+    let adapter = "denial-s1=runs/mine/adapters/denial-s1";
+    assert_eq!(offered(&["geometry", "--adapter", "de"]), [adapter]);
+    assert_eq!(offered(&["geometry", "--adapter", "d=runs/m"]), ["d=runs/mine/"]);
+    assert_eq!(offered(&["steer", "--adapter", "runs/mine/adapters/d"])[0], &adapter[10..]);
+    assert!(offered(&["finetune", "--data", "consc"]).contains(&"conscious".into()));
+    assert!(offered(&["plot", "--states", "no-such-state"]).is_empty());
+}
+
 #[test]
 fn a_closed_pipe_is_no_error() {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("residuum"))

@@ -41,6 +41,8 @@ fn directions_are_extracted_and_steer_what_is_generated() {
     for file in json["files"].as_array().unwrap() {
         assert!(dir.path().join(file.as_str().unwrap()).exists(), "{file}");
     }
+    let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(page.contains("sentiment") && dir.path().join("figures/directions.svg").exists());
     let file = dir.path().join("mean-diff.safetensors");
     let read = residuum::export::safetensors::read(&file).unwrap();
     let v = &read.concepts["sentiment"][&10];

@@ -6,6 +6,7 @@
 
 use super::{help, kept, output::Outputs, Console};
 use crate::analysis::records::StateRow;
+use crate::directions::Estimator;
 use crate::materials::embedded::{Shipped, CLAIMS, CONCEPTS, FINETUNE, OUTCOMES, PREFERENCES};
 use crate::model::catalogue;
 use crate::store::{Record, ResultsReader, Values};
@@ -73,6 +74,7 @@ fn with_value(arg: Arg) -> Arg {
         "claims" => Names::Shipped(&CLAIMS),
         "outcomes" => Names::Shipped(&OUTCOMES),
         "data" => Names::Shipped(&FINETUNE),
+        "estimator" => Names::Estimators,
         "model" => Names::Models,
         "state" | "states" | "reference" | "focus" | "neutral" | "without" => Names::States,
         _ => return arg,
@@ -84,6 +86,7 @@ fn with_value(arg: Arg) -> Arg {
 enum Names {
     Shipped(&'static Shipped),
     Models,
+    Estimators,
     /// States of runs, and their conditions.
     States,
     /// Folders of adapters; `named` those that are written NAME=DIR.
@@ -98,6 +101,7 @@ impl ValueCompleter for Names {
         let all: Vec<String> = match self {
             Names::Shipped(set) => set.names().into_iter().map(str::to_owned).collect(),
             Names::Models => catalogue::entries().into_iter().flatten().map(|(n, _)| n).collect(),
+            Names::Estimators => Estimator::ALL.iter().map(|e| e.name().to_owned()).collect(),
             Names::States => runs().iter().flat_map(states).collect(),
             Names::Adapters { named } => runs().iter().flat_map(|r| adapters(r, *named)).collect(),
         };
@@ -108,7 +112,7 @@ impl ValueCompleter for Names {
             .filter(|n| n.starts_with(last))
             .map(|n| CompletionCandidate::new(before.clone() + &n))
             .collect();
-        if !matches!(self, Names::States) {
+        if !matches!(self, Names::States | Names::Estimators) {
             let (name, path) = match (self, typed.split_once('=')) {
                 (Names::Adapters { named: true }, Some((name, path))) => (format!("{name}="), path),
                 _ => (String::new(), typed),
