@@ -75,13 +75,14 @@ impl Clock {
         (self.left - self.stage.elapsed().as_secs_f64()).max(self.after)
     }
 
-    /// A bar of the time, and the time left.
+    /// A bar of the time, and the time left; what is over its time has at least this.
     fn write(&self, w: &mut dyn Write) -> std::fmt::Result {
         let (left, gone) = (self.left(), self.begun.elapsed().as_secs_f64());
         let full = (WIDTH as f64 * gone / (gone + left).max(1.0)) as usize;
         let full = full.min(WIDTH);
         let (full, rest) = ("█".repeat(full), "░".repeat(WIDTH - full));
-        write!(w, "{full}{rest} {} left", span(left))
+        let over = if left > self.after { "" } else { "over " };
+        write!(w, "{full}{rest} {over}{} left", span(left))
     }
 }
 
@@ -110,9 +111,6 @@ impl<'a> Stages<'a> {
         {
             line.set_style(style.with_key("time", time));
         }
-        if !line.is_hidden() {
-            line.enable_steady_tick(TICK);
-        }
         Stages { out, line, clock, stage: String::new() }
     }
 
@@ -127,6 +125,9 @@ impl<'a> Stages<'a> {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         *clock = Clock { stage: Instant::now(), left, after, ..*clock };
         drop(clock);
+        if self.stage.is_empty() && !self.line.is_hidden() {
+            self.line.enable_steady_tick(TICK);
+        }
         self.stage = stage.into();
         self.line.set_length(total as u64);
         self.line.set_position(index as u64);
@@ -174,5 +175,6 @@ mod tests {
         let mut text = String::new();
         Clock { begun: ago(100), stage: ago(0), left: 100.0, after: 0.0 }.write(&mut text).unwrap();
         assert_eq!(text.matches('█').count(), WIDTH / 2, "{text}");
+        assert!(text.ends_with(" 100 s left") || text.ends_with(" 2 min left"), "{text}");
     }
 }
