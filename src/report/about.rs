@@ -85,7 +85,7 @@ pub fn provenance(attrs: &RootAttrs, path: &Path) -> Result<Provenance, StoreErr
 /// How to cite a file and what made it.
 pub fn citation(attrs: &RootAttrs, title: &str, from: &Provenance, methods: &[Method]) -> Citation {
     let year: String = attrs.created.chars().take(4).collect();
-    let commit = super::sentences::with(", commit ", &attrs.git);
+    let commit = super::wording::with(", commit ", &attrs.git);
     let digest = from.facts.last().map_or("", |f| f.1.as_str());
     let tool = format!("residuum {}{commit}", attrs.version);
     let text = format!(

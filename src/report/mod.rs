@@ -27,6 +27,7 @@ pub mod sentences;
 pub mod show;
 mod tables;
 pub mod warnings;
+mod wording;
 
 use crate::analysis::records::{distinct, FindingRow, ReferencePointRow, Results, WarningRow};
 use crate::figures::{FigureError, Output, Written};
@@ -301,7 +302,7 @@ fn called(attrs: &RootAttrs) -> &str {
 
 fn model(r: &Results, attrs: &RootAttrs) -> String {
     let layers = r.all_layers().len();
-    let digest = sentences::with(", SHA-256 ", &attrs.model_sha256);
+    let digest = wording::with(", SHA-256 ", &attrs.model_sha256);
     format!("{} ({layers} layers read{digest})", attrs.model_id)
 }
 

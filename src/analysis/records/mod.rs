@@ -13,6 +13,7 @@ mod directions;
 mod findings;
 mod geometry;
 mod results;
+mod shifts;
 mod study;
 
 pub use behaviour::*;
@@ -22,6 +23,7 @@ pub use directions::*;
 pub use findings::*;
 pub use geometry::*;
 pub use results::{all, distinct, frame, present, same_pair, Results};
+pub use shifts::*;
 pub use study::*;
 
 const ITEMS: &str = "95 % percentile bootstrap over items, widened for few items";
