@@ -66,11 +66,11 @@ pub struct CaptureArgs {
 }
 
 pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
-    Outputs::of(&args.model.model)
+    let _taken = Outputs::of(&args.model.model)
         .reads("--texts", &args.texts)
         .reads_all("--adapter", &args.adapter)
         .file_of("--out", &args.out, "HDF5", &["h5", "hdf5"])
-        .check(out.force)?;
+        .take(out.force)?;
     let text = materials::read(&args.texts)?;
     let rows = texts::parse(&text, &args.texts)?;
     let n = rows.len();

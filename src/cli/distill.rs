@@ -54,12 +54,12 @@ pub fn run(args: DistillArgs, out: &Console) -> Result<()> {
     }
     let mut partial = args.out.clone().into_os_string();
     partial.push(".partial");
-    Outputs::of(&args.model.model)
+    let _taken = Outputs::of(&args.model.model)
         .reads_all("--prompts", &args.prompts)
         .file("--out", &args.out)
         .file("the unfinished --out", &partial)
         .earlier(Earlier::TakenUp)
-        .check(out.force)?;
+        .take(out.force)?;
     let read = load::neutral_prompts(args.prompts.as_deref())?;
     let prompts = read.items;
     let model = args.model.open(out)?;

@@ -138,13 +138,13 @@ fn earlier_checkpoints(folder: &Path) -> Option<String> {
 }
 
 pub fn run(args: FinetuneArgs, out: &Console) -> Result<()> {
-    Outputs::of(&args.model.model)
+    let _taken = Outputs::of(&args.model.model)
         .texts("--data", slice::from_ref(&args.data))
         .reads_all("--neutral", &args.neutral)
         .reads_all("--init-adapter", &args.init_adapter)
         .reads_all("--steer-with", &args.steer_with)
         .folder("--out", &args.out, &[&FILES[..], &["manifest.json"]].concat())
-        .check(out.force)?;
+        .take(out.force)?;
     earlier_checkpoints(&args.out).iter().for_each(|told| out.warn(told));
     let conversations = load_conversations(&args.data)?;
     let neutral = args.neutral.as_deref().map(load_conversations).transpose()?;

@@ -1,10 +1,13 @@
-//! Ctrl-C: the program ends with 130 and says how to go on.
+//! Ctrl-C and SIGTERM: the program ends with 130 or 143 and says how to go on.
 //!
 //! The sentence is made when a command begins, since a signal handler may neither allocate nor lock; it
-//! only writes what is there and ends the process. Files are written whole or not at all, so that
-//! stopping anywhere leaves none half written.
+//! only writes what is there, gives back the locks of outputs (a cluster may go on with the work on
+//! another host, where nobody knows that this process has ended) and ends the process. Files are written
+//! whole or not at all, so that stopping anywhere leaves none half written.
 
 use super::Command;
+#[cfg(unix)]
+use crate::store::lock::HELD;
 #[cfg(unix)]
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -14,7 +17,7 @@ fn next(command: &Command) -> &'static str {
         Command::Study(_) => "finished stages are kept; the same command goes on behind them",
         Command::Behave(_) => "answers and verdicts are kept; the same command goes on behind them",
         Command::Distill(_) => "answers are kept; the same command goes on behind them",
-        Command::Finetune(_) => "checkpoints that were reached are whole; the same command begins anew, with --force where --out holds some, and `--init-adapter CHECKPOINT` goes on from one",
+        Command::Finetune(_) => "checkpoints that were reached are whole; the same command begins anew, and `--init-adapter CHECKPOINT` goes on from one",
         _ => "no file is half written; the same command begins anew",
     }
 }
@@ -24,20 +27,25 @@ static TEXT: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 #[cfg(unix)]
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
 
-/// Ends the process: the sentence on stderr, exit code 130.
+/// Ends the process: the sentence on stderr, exit code 128 and the number of the signal.
 #[cfg(unix)]
-extern "C" fn stopped(_: libc::c_int) {
+extern "C" fn stopped(signal: libc::c_int) {
     let text = TEXT.load(Ordering::Acquire);
-    // SAFETY: write and _exit may be called in a handler; the text is never freed.
+    // SAFETY: write, unlink and _exit may be called in a handler; the texts are never freed.
     unsafe {
+        for lock in HELD.iter().map(|slot| slot.load(Ordering::Acquire)) {
+            if !lock.is_null() {
+                libc::unlink(lock);
+            }
+        }
         if !text.is_null() {
             libc::write(2, text.cast_const().cast(), LENGTH.load(Ordering::Acquire));
         }
-        libc::_exit(130);
+        libc::_exit(128 + signal);
     }
 }
 
-/// From here on Ctrl-C says how to go on with the command.
+/// From here on Ctrl-C and SIGTERM say how to go on with the command.
 #[cfg(unix)]
 pub fn on(command: &Command) {
     let text = format!("\nstopped: {}\n", next(command));
@@ -48,6 +56,7 @@ pub fn on(command: &Command) {
     // SAFETY: a handler of the signature that the call takes, which only calls what a handler may.
     unsafe {
         libc::signal(libc::SIGINT, handler as libc::sighandler_t);
+        libc::signal(libc::SIGTERM, handler as libc::sighandler_t);
     }
 }
 

@@ -189,14 +189,17 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     placement.order = cli.global.gguf_order;
     let out = Console::new(&cli.global, placement);
     interrupt::on(&cli.command);
-    if !cli.global.profile {
-        return dispatch(cli.command, &out);
-    }
     let begun = std::time::Instant::now();
-    crate::ops::clock::start();
+    if cli.global.profile {
+        crate::ops::clock::start();
+    }
     let ended = dispatch(cli.command, &out);
-    let total = begun.elapsed().as_secs_f64();
-    out.asked(&profile(total));
+    if cli.global.profile {
+        out.asked(&profile(begun.elapsed().as_secs_f64()));
+    }
+    if ended.is_ok() {
+        output::finished();
+    }
     ended
 }
 

@@ -83,7 +83,8 @@ pub fn run(args: ModelArgs, out: &Console) -> Result<()> {
         Action::List => list(out),
         Action::Export { name, out: to, shard } => {
             let config = ["config.json", "tokenizer.json", "tokenizer_config.json"];
-            Outputs::of(&name).folder("--out", &to, &config).check(out.force)?;
+            let all = Outputs::of(&name).folder("--out", &to, &config);
+            let _taken = all.take(out.force)?;
             let model = super::state::open(&name, out)?;
             let files = folder::write(&model, &to, (shard * 1e9) as usize)?;
             let json = json!({"name": name, "folder": to, "files": files});

@@ -7,19 +7,26 @@
 //! to: that file is replaced and the link stays, and a link that leads nowhere is refused. A folder
 //! that is written to must not be one that the command reads.
 //!
+//! A command that computes takes its places ([`Outputs::take`]): of two that would write to one, the
+//! second is refused.
+//!
 //! What is there already stays: a file that exists, and a folder that holds anything, are refused
-//! unless the user says `--force`. What [`Earlier`] output means to a command that goes on with its own is
+//! unless the user says `--force`, or the very same command was stopped there. What [`Earlier`] output means to a command that goes on with its own is
 //! said by that command.
 
 use crate::model::{catalogue, resolve};
-use crate::store::atomic::Pending;
+use crate::store::{atomic, atomic::Pending, digest, Lock};
 use anyhow::{bail, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Files below an input folder that are looked at, and how deep.
 const MOST_FILES: usize = 10_000;
 const DEEPEST: usize = 4;
+
+/// Left in a folder by a command until it ends well: the same command, given again, goes on there.
+const UNFINISHED: &str = ".residuum.unfinished";
 
 /// What an output that is there already means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +48,51 @@ struct Target {
     format: Option<(&'static str, &'static [&'static str])>,
     /// Whether lines are added to what is there.
     grows: bool,
+}
+
+/// Places that no other process writes to as long as this lives.
+#[derive(Default)]
+#[must_use = "held as long as the command writes"]
+pub struct Taken {
+    /// In folders that are written to; before the locks, which leave empty folders to be removed.
+    marks: Vec<PathBuf>,
+    locks: Vec<Lock>,
+}
+
+impl Drop for Taken {
+    /// A folder in which nothing was written holds no unfinished work.
+    fn drop(&mut self) {
+        for mark in &self.marks {
+            let folder = mark.parent().and_then(|f| std::fs::read_dir(f).ok());
+            let mut names = folder.into_iter().flatten().flatten().map(|e| e.file_name());
+            if !names.any(|n| !n.as_encoded_bytes().starts_with(b".")) {
+                let _ = std::fs::remove_file(mark);
+            }
+        }
+        self.locks.clear();
+    }
+}
+
+/// Marks that the command has left in its folders.
+fn marks() -> MutexGuard<'static, Vec<PathBuf>> {
+    static MARKS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    MARKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The command did what it was asked: what is in its folders is whole.
+pub fn finished() {
+    marks().drain(..).for_each(|mark| drop(std::fs::remove_file(mark)));
+}
+
+/// By which a command knows that it was given before: of its arguments, and where it was given.
+fn command_digest() -> String {
+    let mut whole =
+        std::env::current_dir().unwrap_or_default().into_os_string().into_encoded_bytes();
+    for word in std::env::args_os().skip(1) {
+        whole.push(0);
+        whole.extend(word.as_encoded_bytes());
+    }
+    digest::of_bytes(&whole)
 }
 
 /// What a command reads and writes.
@@ -150,6 +202,37 @@ impl Outputs {
             true => Ok(()),
             false => self.check_earlier(),
         }
+    }
+
+    /// As [`Self::check`], and keeps other processes from writing to these places meanwhile.
+    ///
+    /// # Errors
+    /// As there; a place that another process writes to.
+    pub fn take(&self, force: bool) -> Result<Taken> {
+        // What this very command left when it was stopped is its own.
+        let own = command_digest();
+        let goes_on = |(_, folder): &(String, PathBuf)| {
+            std::fs::read_to_string(folder.join(UNFINISHED)).is_ok_and(|text| text == own)
+        };
+        let goes_on = || !self.folders.is_empty() && self.folders.iter().all(goes_on);
+        self.check(force || goes_on())?;
+        let mut taken = Taken::default();
+        for (_, folder) in &self.folders {
+            taken.locks.push(Lock::folder(folder)?);
+        }
+        let within = |f: &Target| self.folders.iter().any(|(_, d)| f.path.parent() == Some(d));
+        for file in self.files.iter().filter(|f| !within(f)) {
+            taken.locks.push(Lock::file(&file.path)?);
+        }
+        // Another process may have ended between the check and the lock.
+        self.check(force || goes_on())?;
+        for (_, folder) in &self.folders {
+            let mark = folder.join(UNFINISHED);
+            atomic::write(&mark, own.as_bytes())?;
+            marks().push(mark.clone());
+            taken.marks.push(mark);
+        }
+        Ok(taken)
     }
 
     /// Refuses to replace what is there, and to mix with it.

@@ -77,7 +77,7 @@ pub fn run(mut args: ProjectArgs, out: &Console) -> Result<()> {
     if let Some(folder) = &args.out {
         places = places.folder("--out", folder, &kept::FILES);
     }
-    places.check(out.force)?;
+    let _taken = places.take(out.force)?;
     let rows = texts::parse(&materials::read(&args.texts)?, &args.texts)?;
     let found = args.vector.iter().map(|v| {
         let (file, concept) = split(v);

@@ -71,7 +71,7 @@ pub fn run(mut args: ValidateArgs, out: &Console) -> Result<()> {
     if let Some(folder) = &args.out {
         places = places.folder("--out", folder, &kept::FILES);
     }
-    places.check(out.force)?;
+    let _taken = places.take(out.force)?;
     args.adapter = state::located(args.adapter, out)?;
     let mut concepts = readings::concepts(&args.concept, None, args.seed)?;
     let mut foreign = load::foreign(&args.against)?;

@@ -6,10 +6,10 @@
 //! HDF5 files go the same way: libhdf5 writes to [`Pending::path`], the handle is
 //! closed, then the guard commits. [`write()`] does all of it for bytes at hand.
 //!
-//! A killed process leaves its temporary file behind. Its name carries the process
-//! id (`.results.h5.4711-0.part`), so [`clean_leftovers`] can tell a dead writer's
-//! file from that of a run at work beside this one. The same process id seen again,
-//! as happens in containers, is settled by a list of the files that are ours.
+//! A killed process leaves its temporary file behind. Its name carries the system and the
+//! process id (`.results.h5.0f3a9c21-4711-0.part`), so [`clean_leftovers`] can tell a dead writer's
+//! file from that of a run at work beside this one, here or on another host. The same process id
+//! seen again, as happens in containers, is settled by a list of the files that are ours.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{from_io, Result, StoreError};
+use super::host::{host, started};
 
 const SUFFIX: &str = ".part";
 
@@ -53,7 +54,8 @@ impl Pending {
         let folder = folder_of(target);
         fs::create_dir_all(&folder).map_err(|e| in_folder(&folder, e))?;
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let temporary = folder.join(format!(".{name}.{}-{count}{SUFFIX}", std::process::id()));
+        let (tag, process) = (&host().tag, std::process::id());
+        let temporary = folder.join(format!(".{name}.{tag}-{process}-{count}{SUFFIX}"));
         // An earlier process of the same id may have died with this very name.
         let pending = Self { temporary: temporary.clone(), target: target.to_path_buf() };
         ours().insert(temporary.clone());
@@ -107,50 +109,82 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     pending.commit()
 }
 
-/// Removes temporary files in `folder` whose writer is gone; returns how many.
-/// A folder that does not exist holds none.
+/// Removes temporary files in `folder`, and in folders `depth` deep below it, whose writer was a
+/// process of this system and is gone; returns how many. A folder that does not exist holds none.
 ///
 /// # Errors
 /// `Unwritable` if a leftover cannot be removed, `Io` if the folder cannot be read.
-pub fn clean_leftovers(folder: &Path) -> Result<usize> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(e) => return Err(from_io(folder, e)),
-    };
+pub fn clean_leftovers(folder: &Path, depth: usize) -> Result<usize> {
     let mut removed = 0;
-    for entry in entries {
-        let path = entry.map_err(|e| from_io(folder, e))?.path();
-        let Some(writer) = path.file_name().and_then(|n| n.to_str()).and_then(writer_of) else {
-            continue;
-        };
-        if is_at_work(writer, &path) {
-            continue;
-        }
-        match fs::remove_file(&path) {
-            Ok(()) => removed += 1,
-            // Two runs may clean the same folder.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(in_folder(folder, e)),
+    for (path, is_folder) in listed(folder)? {
+        if is_folder && depth > 0 {
+            removed += clean_leftovers(&path, depth - 1)?;
+        } else if written_by(&path).is_some_and(|(_, by)| by.is_gone(&path)) {
+            removed += remove(folder, &path)?;
         }
     }
     Ok(removed)
 }
 
-/// The process id in the name of a temporary file, if it is one of ours.
-fn writer_of(name: &str) -> Option<u32> {
-    let stem = name.strip_prefix('.')?.strip_suffix(SUFFIX)?;
-    let (pid, count) = stem.rsplit_once('.')?.1.split_once('-')?;
-    count.parse::<u64>().ok()?;
-    pid.parse().ok()
+/// Removes temporary files of `target`, whoever wrote them: only for who holds its lock.
+///
+/// # Errors
+/// As [`clean_leftovers`].
+pub(crate) fn clean_of(target: &Path) -> Result<usize> {
+    let (folder, name) = (folder_of(target), target.file_name().and_then(|n| n.to_str()));
+    let mut removed = 0;
+    for (path, _) in listed(&folder)? {
+        if written_by(&path).is_some_and(|(of, _)| Some(&*of) == name) {
+            removed += remove(&folder, &path)?;
+        }
+    }
+    Ok(removed)
 }
 
-fn is_at_work(writer: u32, path: &Path) -> bool {
-    if writer == std::process::id() {
-        return ours().contains(path);
+/// What is in a folder, and whether it is one itself, links not followed.
+fn listed(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(from_io(folder, e)),
+    };
+    let each = entries.map(|e| e.and_then(|e| Ok((e.path(), e.file_type()?.is_dir()))));
+    each.collect::<io::Result<_>>().map_err(|e| from_io(folder, e))
+}
+
+fn remove(folder: &Path, path: &Path) -> Result<usize> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(1),
+        // Two runs may clean the same folder.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(in_folder(folder, e)),
     }
-    // Without /proc nothing is known of other processes: their files stay.
-    !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{writer}")).exists()
+}
+
+/// The process that wrote a temporary file.
+struct Writer {
+    /// Tag of its system; empty where the name does not say.
+    system: String,
+    process: u32,
+}
+
+impl Writer {
+    fn is_gone(&self, path: &Path) -> bool {
+        match self.process == std::process::id() {
+            true => self.system == host().tag && !ours().contains(path),
+            false => self.system == host().tag && host().tells && started(self.process).is_none(),
+        }
+    }
+}
+
+/// The name of the target and the writer, if the file is one of ours.
+fn written_by(path: &Path) -> Option<(String, Writer)> {
+    let name = path.file_name()?.to_str()?;
+    let (target, by) = name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let (by, count) = by.rsplit_once('-')?;
+    count.parse::<u64>().ok()?;
+    let (system, process) = by.rsplit_once('-').unwrap_or(("", by));
+    Some((target.into(), Writer { system: system.into(), process: process.parse().ok()? }))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -225,17 +259,22 @@ mod tests {
     fn leftovers_of_the_dead_go_and_those_at_work_stay() {
         let dir = tempfile::tempdir().unwrap();
         let live = Pending::new(&dir.path().join("live.h5")).unwrap();
-        let own = std::process::id();
-        for dead in [".a.h5.4294967294-0.part".to_owned(), format!(".b.h5.{own}-999999.part")] {
-            fs::write(dir.path().join(dead), b"x").unwrap();
+        let (tag, own) = (&host().tag, std::process::id());
+        fs::create_dir(dir.path().join("csv")).unwrap();
+        let dead = ["a.h5.TAG-4294967294-0", "b.h5.TAG-OWN-999999", "csv/.c.csv.TAG-4294967294-1"];
+        let other = ["hidden", "a.h5.00000000-4294967294-0", "a.h5.4294967294-0", "c.h5.1-x"];
+        for name in dead.iter().chain(&other) {
+            let name = name.replace("TAG", tag).replace("OWN", &own.to_string());
+            let dot = if name.starts_with("csv") { "" } else { "." };
+            fs::write(dir.path().join(format!("{dot}{name}.part")), b"x").unwrap();
         }
-        for foreign in [".hidden.part", "notes.4294967294-0.part", ".c.h5.1-x.part"] {
-            fs::write(dir.path().join(foreign), b"x").unwrap();
-        }
-        assert_eq!(clean_leftovers(dir.path()).unwrap(), 2);
+        assert_eq!(clean_leftovers(dir.path(), 0).unwrap(), if host().tells { 2 } else { 1 });
         assert!(live.path().exists());
-        assert_eq!(names(dir.path()).len(), 4);
-        assert_eq!(clean_leftovers(&dir.path().join("absent")).unwrap(), 0);
+        assert_eq!(clean_leftovers(dir.path(), 1).unwrap(), usize::from(host().tells));
+        assert_eq!(clean_leftovers(&dir.path().join("absent"), 1).unwrap(), 0);
+        // Who holds the lock of a file knows that nobody else writes it.
+        assert_eq!(clean_of(&dir.path().join("a.h5")).unwrap(), 2);
+        assert!(live.path().exists() && dir.path().join(".c.h5.1-x.part").exists());
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// A file that begins like HDF5 but cannot be opened.
     #[error("{path} is truncated or damaged ({detail}): write it again with the command or the stage that made it", path = .path.display())]
     Damaged { path: PathBuf, detail: String },
+    /// An output that another process writes to.
+    #[error("{path} is in use by {by}: wait until that ends, or give another place; where it surely no longer runs, delete {lock}", path = .path.display(), lock = .lock.display())]
+    InUse { path: PathBuf, by: String, lock: PathBuf },
     /// An HDF5 file that another program has locked.
     #[error("{path} is open for writing in another program: close it there and try again", path = .path.display())]
     Busy { path: PathBuf },

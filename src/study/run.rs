@@ -23,7 +23,7 @@ use crate::model::agreement::TEXTS;
 use crate::model::{Model, Packed};
 use crate::speed::Rates;
 use crate::store::hardware::{peak_memory_bytes, reset_peak_memory};
-use crate::store::{atomic, Manifest};
+use crate::store::{atomic, Lock, Manifest};
 use std::path::Path;
 use std::time::Instant;
 
@@ -68,6 +68,21 @@ pub enum Event<'a> {
     },
     /// Stages that the plan no longer holds left something behind.
     Left(&'a Left),
+}
+
+/// The marker of a stage that is done, or why it is not and the right to run it, at which processes
+/// that run stages of one folder meet.
+fn taken(
+    layout: &Layout,
+    stage: &Stage,
+    digests: &Digests,
+) -> Result<(Option<Lock>, Result<Marker, Why>)> {
+    if let Ok(marker) = Marker::standing(layout, stage, digests)? {
+        return Ok((None, Ok(marker)));
+    }
+    let lock = Lock::file(&layout.marker(&stage.name))?;
+    // Another process may have ended it between the look and the lock.
+    Ok((Some(lock), Marker::standing(layout, stage, digests)?))
 }
 
 /// Holds a study against its model and the machine: its texts, its stages and their price.
@@ -118,6 +133,7 @@ pub fn clean(study: &Study, model: &Model, layout: &Layout, dry_run: bool) -> Re
     let rates = Rates::typical(&model.decoder);
     let left = Left::of(layout, &plan(study, model, layout, &Digests::default(), rates)?)?;
     if !dry_run {
+        let _lock = Lock::folder(layout.root())?;
         left.remove(layout)?;
     }
     Ok(left)
@@ -210,10 +226,11 @@ pub fn run(
     let price = Price::of(&stages, &layout, &digests)?;
     price.hold(out)?;
     watch(Event::Checked { rendered, price: &price });
+    let _lock = Lock::folder(out)?;
     prepare(study, model, &layout)?;
-    // What writes that were cut off left; no other process may be at work in the folder.
+    // What killed processes left half written.
     for sub in FOLDERS {
-        atomic::clean_leftovers(&layout.at(sub))?;
+        atomic::clean_leftovers(&layout.at(sub), 2)?;
     }
     let mut manifest = record::begun(study, model, command, &digests)?;
     let (mut done, mut reused): (Vec<(&Stage, Marker)>, Vec<String>) = (Vec::new(), Vec::new());
@@ -241,7 +258,7 @@ pub fn run(
             seconds_left: pace * open(index)?,
             seconds_after: pace * open(index + 1)?,
         });
-        let standing = Marker::standing(&layout, stage, &digests)?;
+        let (_lock, standing) = taken(&layout, stage, &digests)?;
         let is_kept = standing.is_ok();
         let marker = match standing {
             Ok(marker) => {
@@ -287,14 +304,11 @@ pub fn only(
     let (index, stage) = found(&stages, name)?;
     let (total, seconds_left) = (stages.len(), stage.cost.seconds);
     let begin = Event::Begin { index, total, stage: name, seconds_left, seconds_after: 0.0 };
-    let why = match Marker::standing(&layout, stage, &digests)? {
-        Ok(marker) => {
-            watch(begin);
-            watch(Event::End { seconds: marker.seconds, reused: true });
-            return Ok(());
-        }
-        Err(why) => why,
-    };
+    if let Ok(marker) = Marker::standing(&layout, stage, &digests)? {
+        watch(begin);
+        watch(Event::End { seconds: marker.seconds, reused: true });
+        return Ok(());
+    }
     let mut missing = Vec::new();
     for need in stage.needs() {
         let (_, of) = found(&stages, need)?;
@@ -308,6 +322,14 @@ pub fn only(
     fit::hold(study, model)?;
     prepare(study, model, &layout)?;
     watch(begin);
+    let (_lock, standing) = taken(&layout, stage, &digests)?;
+    let why = match standing {
+        Ok(marker) => {
+            watch(Event::End { seconds: marker.seconds, reused: true });
+            return Ok(());
+        }
+        Err(why) => why,
+    };
     if why != Why::New {
         watch(Event::Redo { why: &why });
     }

@@ -168,7 +168,7 @@ fn outputs(task: &Task) -> Outputs {
 }
 
 pub fn run(args: AlgebraArgs, out: &Console) -> Result<()> {
-    outputs(&args.task).check(out.force)?;
+    let _taken = outputs(&args.task).take(out.force)?;
     if let Task::Add { out, .. } | Task::Scale { out, .. } | Task::ProjectOut { out, .. } =
         &args.task
     {

@@ -73,7 +73,7 @@ pub fn run(args: &BehaveArgs, out: &Console) -> Result<()> {
     let plan = Plan { adapters: &adapters, edits, on: &args.edit_on };
     plan.check()?;
     let judge = args.judge.checked(out)?;
-    args.outputs(&plan).check(out.force)?;
+    let _taken = args.outputs(&plan).take(out.force)?;
     let battery = args.battery.load(args.seed)?;
     if args.rejudge {
         return rejudge::run(args, judge, &battery, out);

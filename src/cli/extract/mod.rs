@@ -120,12 +120,12 @@ enum Format {
 
 pub fn run(mut args: ExtractArgs, out: &Console) -> Result<()> {
     state::distinct(&args.adapter)?;
-    Outputs::of(&args.model.model)
+    let _taken = Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concept)
         .texts("--nuisances", &args.nuisances)
         .folder("--out", &args.out, &kept::FILES)
-        .check(out.force)?;
+        .take(out.force)?;
     if args.model_hint.is_some() && !args.format.contains(&Format::Gguf) {
         bail!("--model-hint is for .gguf; add gguf to --format, or leave it out");
     }

@@ -23,11 +23,11 @@ pub fn run(mut args: MeasureArgs, out: &Console) -> Result<()> {
     let Some(folder) = args.out.clone() else {
         bail!("write --out DIR");
     };
-    Outputs::of(&args.model.model)
+    let _taken = Outputs::of(&args.model.model)
         .reads_all("--adapter", args.adapter.iter().map(|a| &a.folder))
         .texts("--concept", &args.concepts)
         .folder("--out", &folder, &kept::FILES)
-        .check(out.force)?;
+        .take(out.force)?;
     if args.random_adapters > 0 && args.adapter.is_empty() {
         bail!(
             "--random-adapters are matched to those of --adapter, and there is none: leave it out"

@@ -13,7 +13,9 @@ mod work;
 
 use super::state::{self, ModelChoice};
 use super::vectors::{self, Directions};
-use super::{behave::BatteryChoice, edit::EditChoice, kept::FILES, output::Outputs, Console};
+use super::{
+    behave::BatteryChoice, edit::EditChoice, kept::FILES, output::Outputs, output::Taken, Console,
+};
 use crate::analysis::{cause::judge_edit, records::EditRow};
 use crate::model::Hooks;
 use crate::store::{names::twice, Frame};
@@ -120,7 +122,7 @@ pub struct Controls {
 }
 
 pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
-    check(&args, out)?;
+    let _taken = check(&args, out)?;
     let prompts = answers::prompts(&args)?;
     let battery = match prompts.is_empty() {
         true => args.battery.load(args.seed)?,
@@ -164,7 +166,7 @@ pub fn run(mut args: SteerArgs, out: &Console) -> Result<()> {
 }
 
 /// Refuses options that do not go together, and places that must not be written.
-fn check(args: &SteerArgs, out: &Console) -> Result<()> {
+fn check(args: &SteerArgs, out: &Console) -> Result<Option<Taken>> {
     let against = &args.controls.against;
     if !against.is_empty() && !args.score {
         bail!("--against compares battery scores; give --score");
@@ -217,7 +219,7 @@ fn check(args: &SteerArgs, out: &Console) -> Result<()> {
         .reads_all("--against or --swap-from", named.filter(|n| *n != state::BASE));
     let files = [&FILES[..], &[answers::FILE]].concat();
     let folder = args.controls.out.as_ref();
-    folder.map_or(Ok(()), |folder| read.folder("--out", folder, &files).check(out.force))
+    folder.map(|folder| read.folder("--out", folder, &files).take(out.force)).transpose()
 }
 
 fn scores(work: &Work) -> Result<()> {
