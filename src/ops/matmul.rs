@@ -16,7 +16,7 @@ use rayon::prelude::*;
 pub(super) const SUM_BLOCK: usize = 128;
 
 /// Terms from which dot products pay for adding up their lanes.
-const MIN_DOTS: usize = 64;
+pub(super) const MIN_DOTS: usize = 64;
 
 /// Values of a that stay in a core's cache while the rows of w pass by.
 pub(super) const CACHED: usize = 1 << 17;
