@@ -69,7 +69,7 @@ pub enum Answers {
 /// # Errors
 /// The words of what came instead of an answer `within` that time.
 #[cfg(feature = "hub")]
-pub fn answers(settings: &Settings, within: std::time::Duration) -> Result<Answers, String> {
+pub fn answers(settings: &Settings, within: std::time::Duration) -> Verdict<Answers> {
     client::answers(settings, within)
 }
 
