@@ -199,7 +199,10 @@ fn a_published_package_holds_what_a_build_reads_and_little_else() {
     let args = ["package", "--list", "--allow-dirty", "--locked"];
     let output = command.current_dir(root()).args(args).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !stderr.contains("warning"), "{stderr}");
+    // There is no page on the web to name.
+    let doubts = stderr.lines().filter(|l| l.starts_with("warning"));
+    let doubts = doubts.filter(|l| !l.contains("no documentation, homepage or repository"));
+    assert!(output.status.success() && doubts.count() == 0, "{stderr}");
     let listed = String::from_utf8(output.stdout).unwrap();
     let size = |name: &str| fs::metadata(root().join(name)).map_or(0, |m| m.len());
     let bytes: u64 = listed.lines().map(size).sum();
