@@ -1,4 +1,5 @@
-//! Notes the commit that a build comes from, for the files that the build writes.
+//! Notes the commit that a build comes from, for the files that the build writes, and what it is built with and
+//! for, for `--version` and `residuum doctor`.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,6 +7,11 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-env=RESIDUUM_COMMIT={}", commit().unwrap_or_default());
+    let var = |name: &str| std::env::var(name).unwrap_or_default();
+    println!("cargo::rustc-env=RESIDUUM_TARGET={}", var("TARGET"));
+    println!("cargo::rustc-env=RESIDUUM_PROFILE={}", var("PROFILE"));
+    let rustc = output(&var("RUSTC"), &["--version"]).unwrap_or_default();
+    println!("cargo::rustc-env=RESIDUUM_RUSTC={rustc}");
 }
 
 /// The commit checked out here, `-dirty` behind it where a tracked file differs; of a published
@@ -33,6 +39,11 @@ fn commit() -> Option<String> {
 }
 
 fn git(args: &[&str]) -> Option<String> {
-    let out = Command::new("git").args(args).output().ok().filter(|o| o.status.success())?;
+    output("git", args)
+}
+
+/// What a program prints.
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let out = Command::new(program).args(args).output().ok().filter(|o| o.status.success())?;
     Some(String::from_utf8(out.stdout).ok()?.trim().to_owned())
 }

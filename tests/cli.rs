@@ -406,6 +406,122 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[test]
+fn the_version_names_commit_features_and_kernels() {
+    let of = |flag: &str| {
+        let output = residuum(&[flag]).env("RESIDUUM_KERNELS", "portable").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let name = concat!("residuum ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(of("-V"), name);
+    let long = of("--version");
+    assert!(long.starts_with(name), "{long}");
+    let line = |name: &str| {
+        let found = long.lines().find_map(|l| l.strip_prefix(name));
+        found.unwrap_or_else(|| panic!("{name} in {long}")).trim().to_string()
+    };
+    let commit = line("commit");
+    let hex = |c: char| c.is_ascii_hexdigit();
+    assert!(commit == "unknown" || commit.trim_end_matches("-dirty").chars().all(hex), "{commit}");
+    assert!(line("features").starts_with("cli, figures, hub, judge"), "{long}");
+    assert!(line("kernels").starts_with("portable (of portable"), "{long}");
+    assert!(line("built").contains("rustc 1."), "{long}");
+}
+
+/// Milliseconds of `--help` at most.
+const HELP: u128 = 50;
+/// Bytes of the released program at most, its symbols included: 54 MB in 2026-12.
+const PROGRAM: u64 = 60_000_000;
+
+#[test]
+fn help_comes_at_once_and_the_program_stays_small() {
+    let time = |_| {
+        let begun = std::time::Instant::now();
+        assert!(residuum(&["--help"]).output().unwrap().status.success());
+        begun.elapsed().as_millis()
+    };
+    let best = (0..10).map(time).min().unwrap();
+    assert!(best <= HELP, "{best} ms");
+    let bytes = std::fs::metadata(assert_cmd::cargo::cargo_bin("residuum")).unwrap().len();
+    println!("help {best} ms, program {:.1} MB", bytes as f64 / 1e6);
+    let released = !cfg!(debug_assertions) && !cfg!(feature = "cuda");
+    assert!(!released || bytes <= PROGRAM, "{bytes} bytes");
+}
+
+/// `doctor` in an environment of its own, where nothing is fetched and no hub is.
+fn doctor(args: &[&str], home: &Path) -> std::process::Output {
+    let mut command = residuum(&["doctor"]);
+    let command = command.args(args).env("RESIDUUM_CACHE", home.join("cache"));
+    let command = command.env("HF_HOME", home.join("hf")).env("HF_TOKEN", "hf_never_to_be_told");
+    command.env("HF_ENDPOINT", "http://127.0.0.1:9").env_remove("HF_HUB_OFFLINE").output().unwrap()
+}
+
+#[test]
+fn doctor_says_what_to_do_and_keeps_paths_addresses_and_keys_out_of_json() {
+    let home = tempfile::tempdir().unwrap();
+    let output = doctor(&["--json"], home.path());
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
+    let temporary = std::env::temp_dir();
+    let here = std::env::current_dir().unwrap();
+    for private in
+        ["hf_never_to_be_told", "127.0.0.1", text(home.path()), text(&temporary), text(&here)]
+    {
+        assert!(!stdout.contains(private), "{private} is in {stdout}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(json["schema"], "residuum-doctor/1");
+    // What it holds is what the docs say that it holds.
+    let docs = include_str!("../docs/commands.md");
+    let section = docs.split_once("`residuum-doctor/1`").unwrap().1;
+    let documented: Vec<&str> =
+        section.split("\n\n").next().unwrap().split('`').skip(1).step_by(2).collect();
+    for key in json.as_object().unwrap().keys().filter(|k| *k != "schema") {
+        assert!(documented.contains(&key.as_str()), "{key} is not among {documented:?}");
+    }
+    let checks = json["checks"].as_array().unwrap();
+    for check in checks {
+        let well = check["state"] == "ok";
+        assert_eq!(well, check["advice"] == "", "{check}");
+        assert_ne!(check["state"], "failed", "{check}");
+    }
+    let state = |name: &str| {
+        let found = checks.iter().find(|c| c["check"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {stdout}"))["state"].as_str().unwrap()
+    };
+    assert_eq!(
+        ["model", "hub", "HDF5", "figures", "arithmetic"].map(state),
+        ["warning", "warning", "ok", "ok", "ok"]
+    );
+    assert!(json["variables"].as_array().unwrap().contains(&"HF_TOKEN".into()), "{stdout}");
+    assert!(!home.path().join("cache").exists(), "it made a cache");
+    let said = String::from_utf8(doctor(&["--offline"], home.path()).stdout).unwrap();
+    assert!(said.contains(text(home.path())) && said.contains("residuum model pull"), "{said}");
+    assert!(said.contains("not asked: --offline") && !said.contains("hf_never"), "{said}");
+}
+
+#[test]
+fn doctor_fails_where_a_model_is_not_the_pinned_one() {
+    let home = tempfile::tempdir().unwrap();
+    let catalogue = home.path().join("models.toml");
+    let entry = format!(
+        "[toy]\nabout = \"t\"\nlicence = \"MIT\"\nfile = \"t.gguf\"\nbytes = 3\nsha256 = \"{}\"\n",
+        "0".repeat(64)
+    );
+    std::fs::write(&catalogue, entry).unwrap();
+    let folder = home.path().join("models/toy");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("t.gguf"), "abc").unwrap();
+    let mut command = residuum(&["doctor", "--offline"]);
+    let command = command.env("RESIDUUM_MODELS", &catalogue).env("RESIDUUM_CACHE", home.path());
+    let output = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("toy is not what is pinned") && stdout.contains("t.gguf"), "{stdout}");
+    assert!(String::from_utf8(stderr).unwrap().contains("error: failed: model"), "{stdout}");
+}
+
 /// Pooled activations of texts at one position.
 fn pooled(texts: &[Tokens], budget: usize, layers: Vec<usize>, at: Position) -> Vec<Array2<f32>> {
     let request = Request { positions: vec![at], layers, budget, absent: false };

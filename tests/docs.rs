@@ -4,6 +4,7 @@
 #[path = "../examples/format_doc.rs"]
 mod format_doc;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -83,4 +84,144 @@ fn every_document_is_reached_from_the_readme() {
         let internal = ["README.md", "LOG.md"].contains(&name.as_str());
         assert!(internal || text.contains(&format!("]({name})")), "{name}");
     }
+}
+
+/// The dependencies that are built in, by licence, as a table.
+fn dependencies() -> String {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    let command =
+        command.current_dir(root()).args(["metadata", "--locked", "--format-version", "1"]);
+    // As `deny.toml` has it: what `make build` builds.
+    let output = command.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).output().unwrap();
+    let told = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+    let told = told.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let named =
+        |of: &serde_json::Value, list: &str, key: &str| -> BTreeMap<String, serde_json::Value> {
+            let all = of[list].as_array().unwrap().iter();
+            all.map(|p| (p[key].as_str().unwrap().to_string(), p.clone())).collect()
+        };
+    let packages = named(&told, "packages", "id");
+    let nodes = named(&told["resolve"], "nodes", "id");
+    let own = told["resolve"]["root"].as_str().unwrap().to_string();
+    let (mut seen, mut next) = (BTreeSet::new(), vec![own.clone()]);
+    while let Some(id) = next.pop() {
+        for dep in nodes[&id]["deps"].as_array().unwrap() {
+            let kinds = dep["dep_kinds"].as_array().unwrap();
+            let pkg = dep["pkg"].as_str().unwrap().to_string();
+            if kinds.iter().any(|k| k["kind"] != "dev") && seen.insert(pkg.clone()) {
+                next.push(pkg);
+            }
+        }
+    }
+    let mut by_licence: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in seen.iter().filter(|id| **id != own).map(|id| &packages[id]) {
+        let word = |key: &str| package[key].as_str().unwrap_or_default().to_string();
+        let licence = match word("license") {
+            none if none.is_empty() => {
+                format!("its own, {} (of HDF5: BSD-3-Clause)", word("license_file"))
+            }
+            some => some.replace('/', " OR ").replace("  ", " "),
+        };
+        by_licence.entry(licence).or_default().push(format!(
+            "{} {}",
+            word("name"),
+            word("version")
+        ));
+    }
+    let mut table = String::from("| licence | crates |\n|---|---|\n");
+    for (licence, mut crates) in by_licence {
+        crates.sort();
+        table += &format!("| {licence} | {} |\n", crates.join(", "));
+    }
+    table
+}
+
+#[test]
+fn the_licences_of_what_is_built_in_are_listed() {
+    const BEGIN: &str = "<!-- made by: LICENCES=write cargo test --test docs licences -->\n";
+    let path = root().join("docs/licences.md");
+    let text = read("docs/licences.md");
+    let (before, old) = text.split_once(BEGIN).expect("the mark of the generated part");
+    let new = dependencies();
+    if std::env::var("LICENCES").is_ok_and(|v| v == "write") {
+        fs::write(&path, format!("{before}{BEGIN}{new}")).unwrap();
+        return;
+    }
+    let gone = old.lines().find(|l| !new.contains(l));
+    assert!(old == new, "docs/licences.md is not what Cargo.lock says; run {BEGIN}first: {gone:?}");
+    for (name, entry) in residuum::model::catalogue::entries().unwrap() {
+        assert!(before.contains(&format!("| {name} | {} |", entry.licence)), "{name}");
+    }
+    for font in fs::read_dir(root().join("assets/fonts")).unwrap() {
+        let name = font.unwrap().file_name().into_string().unwrap();
+        assert!(!name.ends_with(".ttf") || before.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn the_hosted_checks_are_those_of_this_repository_and_more() {
+    let hosted = read(".github/workflows/ci.yml");
+    let steps: Vec<&str> =
+        hosted.lines().filter_map(|l| l.trim().strip_prefix("- run: ")).collect();
+    assert!(steps.contains(&"bash .ci/run"), "{steps:?}");
+    let manifest = read("Cargo.toml");
+    let oldest = manifest.lines().find_map(|l| l.strip_prefix("rust-version = ")).unwrap();
+    let checked = format!("cargo +{} check --locked --lib --bins", oldest.trim_matches('"'));
+    assert!(steps.contains(&checked.as_str()), "{checked} is not among {steps:?}");
+    assert!(read("README.md")
+        .contains(&format!("rustc and cargo ({} or later)", oldest.trim_matches('"'))));
+    // What a change must pass is what CONTRIBUTING says, and every target that is called is there.
+    let (makefile, contributing) = (read("Makefile"), read("CONTRIBUTING.md"));
+    let local = read(".ci/run");
+    let called = |text: &str| -> Vec<String> {
+        let all = text.lines().map(|l| l.trim().trim_start_matches("- run: "));
+        all.filter_map(|l| l.strip_prefix("make ")).map(String::from).collect()
+    };
+    for target in called(&local) {
+        assert!(contributing.contains(&format!("    make {target}")), "{target}");
+    }
+    for target in called(&local).into_iter().chain(called(&hosted)) {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+    // Format, lints and tests are in `.ci/run`; the rest is here.
+    let all = ["cargo doc", "cargo package", "cargo deny", "--no-default-features", "make wheel"];
+    for what in all {
+        assert!(steps.iter().any(|s| s.contains(what)), "{what}");
+    }
+}
+
+/// Bytes of the published sources at most, unpacked.
+const PACKAGE: u64 = 8_000_000;
+
+#[test]
+fn a_published_package_holds_what_a_build_reads_and_little_else() {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    let args = ["package", "--list", "--allow-dirty", "--locked"];
+    let output = command.current_dir(root()).args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // There is no page on the web to name.
+    let doubts = stderr.lines().filter(|l| l.starts_with("warning"));
+    let doubts = doubts.filter(|l| !l.contains("no documentation, homepage or repository"));
+    assert!(output.status.success() && doubts.count() == 0, "{stderr}");
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let size = |name: &str| fs::metadata(root().join(name)).map_or(0, |m| m.len());
+    let bytes: u64 = listed.lines().map(size).sum();
+    println!("{} files, {:.1} MB", listed.lines().count(), bytes as f64 / 1e6);
+    assert!(bytes <= PACKAGE, "{bytes} bytes");
+    for needed in [
+        "Cargo.lock",
+        "build.rs",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "assets/models.toml",
+        "assets/fonts/OFL.txt",
+        "docs/licences.md",
+    ] {
+        assert!(listed.lines().any(|l| l == needed), "{needed} is not shipped");
+    }
+    let internal =
+        |l: &&str| [".github/", ".ci/", "tests/", "LOG.md"].iter().any(|p| l.starts_with(p));
+    assert_eq!(listed.lines().find(internal), None);
 }

@@ -8,12 +8,15 @@ use common::default_model;
 use common::small::{Small, MANIFEST as SMALL};
 use residuum::analysis::records::{self, Results};
 use residuum::materials::UsedRows;
+use residuum::model::Place;
+use residuum::speed::Rates;
 use residuum::store::validate::faults;
 use residuum::store::{ActivationReader, Manifest, ResultsReader};
 use residuum::study::declaration;
 use residuum::study::files::Digests;
 use residuum::study::layout::Layout;
 use residuum::study::manifest::Study;
+use residuum::study::plan::plan;
 use residuum::study::run::{only, run, Event};
 use residuum::study::StudyError;
 use std::collections::BTreeMap;
@@ -592,6 +595,26 @@ fn a_declaration_is_made_once_and_what_the_run_changes_of_it_is_said() {
     let study = small.study(&changed);
     let said = only(&study, &small.model(), &out, "measure", &[], &mut |_| ()).unwrap_err();
     assert!(said.to_string().contains("put back the file"), "{said}");
+}
+
+#[test]
+fn what_computes_on_a_gpu_has_other_keys_than_on_a_cpu_whichever_gpu_it_is() {
+    let small = Small::new();
+    let study = small.study(SMALL);
+    let layout = Layout::new(Path::new("nowhere"));
+    let keys = |place: Place| -> BTreeMap<String, String> {
+        let mut model = small.model();
+        model.placement.place = place;
+        let digests = Digests::default();
+        let stages = plan(&study, &model, &layout, &digests, Rates::TYPICAL).unwrap();
+        stages.into_iter().map(|s| (s.name, s.key)).collect()
+    };
+    let (cpu, gpu) = (keys(Place::Cpu), keys(Place::Cuda(0)));
+    assert_eq!(gpu, keys(Place::Cuda(1)));
+    assert!(cpu.len() > 5 && cpu.keys().eq(gpu.keys()));
+    for (name, key) in &cpu {
+        assert_ne!(*key, gpu[name], "{name}");
+    }
 }
 
 #[test]

@@ -473,16 +473,35 @@ fn raw_texts_begin_as_the_tokenizers_own_files_say() {
     assert!(with(Bos::On).is_err());
 }
 
+/// The first id that no token of a folder has.
+fn free_id(folder: &Folder) -> u64 {
+    let text = std::fs::read_to_string(folder.dir.path().join("config.json")).unwrap();
+    let c: serde_json::Value = serde_json::from_str(&text).unwrap();
+    c["vocab_size"].as_u64().unwrap() - 8
+}
+
+#[test]
+fn an_added_token_takes_the_white_space_behind_it_where_its_file_says_so() {
+    let ids = |strips: bool| {
+        let folder = Folder::new(Form::ByteLevel, CHATML);
+        let token = json!({"content": "<|user|>", "special": true, "rstrip": strips});
+        let decoder = json!({free_id(&folder).to_string(): token});
+        folder.change("tokenizer_config.json", |c| c["added_tokens_decoder"] = decoder);
+        let t = folder.tokenizer();
+        ["<|user|> \n Yes.", "<|user|>Yes."].map(|text| t.text(text).unwrap().ids)
+    };
+    let ([spaced, plain], [kept, same]) = (ids(true), ids(false));
+    assert_eq!(spaced, plain);
+    assert_eq!(plain, same);
+    assert!(kept.len() > same.len(), "{kept:?} {same:?}");
+}
+
 #[test]
 fn special_tokens_are_gathered_from_every_file() {
     let template = CHATML.replace("<|im_start|>", "<|turn|>").replace("<|im_end|>", "<|over|>");
     let bare = Folder::new(Form::ByteLevel, &template);
     let n = bare.tokenizer().exchange(None, "One?", "Yes.").unwrap().ids.len();
-    let first = {
-        let text = std::fs::read_to_string(bare.dir.path().join("config.json")).unwrap();
-        let c: serde_json::Value = serde_json::from_str(&text).unwrap();
-        c["vocab_size"].as_u64().unwrap() - 8
-    };
+    let first = free_id(&bare);
     let decoder = |from: u64| {
         let token = |t: &str| json!({"content": t, "special": true});
         json!({from.to_string(): token("<|turn|>"), (from + 1).to_string(): token("<|over|>")})

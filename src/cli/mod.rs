@@ -14,6 +14,7 @@ mod capture;
 mod compare;
 pub mod console;
 mod distill;
+mod doctor;
 mod edit;
 mod extract;
 mod finetune;
@@ -57,6 +58,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 #[command(
     name = "residuum",
     version,
+    long_version = doctor::version(),
     propagate_version = true,
     disable_help_subcommand = true,
     long_about = "Residual-stream activations of language models, directions in them, and what \
@@ -148,6 +150,7 @@ pub enum Command {
     Steer(steer::SteerArgs),
     Link(link::LinkArgs),
     Bench(bench::BenchArgs),
+    Doctor(doctor::DoctorArgs),
     Report(report::ReportArgs),
     Plot(plot::PlotArgs),
     Show(show::ShowArgs),
@@ -250,6 +253,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Steer(args) => steer::run(args, out),
         Command::Link(args) => link::run(args, out),
         Command::Bench(args) => bench::run(args, out),
+        Command::Doctor(args) => doctor::run(&args, out),
         Command::Report(args) => report::run(args, out),
         Command::Plot(args) => plot::run(args, out),
         Command::Show(args) => show::run(args, out),

@@ -91,16 +91,21 @@ mod tests {
     use super::*;
 
     fn small(prefix: bool) -> tokenizers::Tokenizer {
+        with(prefix, false)
+    }
+
+    fn with(prefix: bool, strips: bool) -> tokenizers::Tokenizer {
         let bytes = (0..256).map(|b| (format!("<0x{b:02X}>"), 6, 0.0));
         let pieces =
             [("▁", -5.0), ("a", -5.0), ("b", -5.0), ("ab", -3.0), ("ba", -1.0), ("▁a", -2.0)];
-        let special = [("<unk>", 2), ("<s>", 3)].map(|(s, t)| (s.to_string(), t, 0.0));
+        let special =
+            [("<unk>", 2), ("<s>", 3), ("<|user|>", 3)].map(|(s, t)| (s.to_string(), t, 0.0));
         let pieces = pieces.map(|(s, score)| (s.to_string(), 1, score));
         let all: Vec<(String, i32, f32)> = special.into_iter().chain(bytes).chain(pieces).collect();
         let tokens: Vec<String> = all.iter().map(|t| t.0.clone()).collect();
         let types: Vec<i32> = all.iter().map(|t| t.1).collect();
         let scores: Vec<f32> = all.iter().map(|t| t.2).collect();
-        tokenizer(&tokens, &types, &scores, (prefix, false), Some(&tokens[0])).unwrap()
+        tokenizer(&tokens, &types, &scores, (prefix, strips), Some(&tokens[0])).unwrap()
     }
 
     fn pieces(t: &tokenizers::Tokenizer, text: &str) -> Vec<String> {
@@ -124,5 +129,15 @@ mod tests {
             assert_eq!(t.decode(&ids, true).unwrap(), text);
         }
         assert_eq!(pieces(&t, "<s>a"), ["<s>", "▁a"]);
+    }
+
+    #[test]
+    fn markup_of_phi_takes_the_white_space_behind_it_and_that_which_begins_a_text_does_not() {
+        let of = |strips: bool, text: &str| pieces(&with(false, strips), text);
+        // What it takes is part of it.
+        assert_eq!(of(true, "<|user|> \n a"), ["<|user|> \n ", "a"]);
+        assert_eq!(of(true, "a <|user|>"), ["a", "▁", "<|user|>"]);
+        assert_eq!(of(true, "<s> a"), ["<s>", "▁a"]);
+        assert_eq!(of(false, "<|user|> a"), ["<|user|>", "▁a"]);
     }
 }

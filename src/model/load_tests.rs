@@ -299,6 +299,30 @@ fn a_key_of_another_computation_is_refused_and_a_factor_without_a_type_is_linear
     }
 }
 
+#[test]
+fn a_granite_whose_heads_are_not_rotated_is_refused_by_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("g.gguf");
+    let tensors = gguf_tensors(&model(|_| false), GgmlDType::F32);
+    let open = |finetuned: Option<bool>| {
+        let granite = |(key, value): (String, Value)| match value {
+            Value::String(_) => (key, Value::String("granite".into())),
+            _ => (key.replace("llama.", "granite."), value),
+        };
+        let mut keys: Vec<(String, Value)> = metadata().into_iter().map(granite).collect();
+        let key = "granite.rope.scaling.finetuned";
+        keys.extend(finetuned.map(|f| (key.into(), Value::Bool(f))));
+        write_gguf(&path, &keys, &tensors);
+        decoder_of(&path)
+    };
+    let said = open(Some(false)).unwrap_err().to_string();
+    for part in ["g.gguf", "`granite.rope.scaling.finetuned`", "not rotated"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let rotated = numbers(&open(Some(true)).unwrap().0).unwrap();
+    assert_eq!(rotated, numbers(&open(None).unwrap().0).unwrap());
+}
+
 /// Logits of a text of so many tokens.
 fn logits(d: &Decoder, tokens: u32) -> Vec<f32> {
     let batch = Packed::new(&[(0..tokens).map(|i| i * 7 % V as u32).collect::<Vec<_>>()]);

@@ -98,7 +98,7 @@ impl Encoding {
     }
 }
 
-/// Decodes every block by a function of one. Written out, since a call through a value would not be compiled
+/// Decodes every value by a function of one. Written out, since a call through a value would not be compiled
 /// for the vectors of [`decode`]'s caller.
 macro_rules! each {
     ($bytes:expr, $to:expr, $one:ident) => {
@@ -114,18 +114,59 @@ fn decode(encoding: Encoding, bytes: &[u8], to: &mut [f32]) {
         F64 => each!(bytes, to, f64_le),
         Bf16 => each!(bytes, to, bf16_le),
         F16 => halves(bytes, to),
-        Q4_0 => each!(bytes, to, q4_0),
-        Q4_1 => each!(bytes, to, q4_1),
-        Q5_0 => each!(bytes, to, q5_0),
-        Q5_1 => each!(bytes, to, q5_1),
-        Q8_0 => each!(bytes, to, q8_0),
-        Q2K => each!(bytes, to, q2_k),
-        Q3K => each!(bytes, to, q3_k),
-        Q4K => each!(bytes, to, q4_k),
-        Q5K => each!(bytes, to, q5_k),
-        Q6K => each!(bytes, to, q6_k),
-        Iq4Nl => each!(bytes, to, iq4_nl),
-        Iq4Xs => each!(bytes, to, iq4_xs),
+        _ => {
+            let to = to.as_chunks_mut().0;
+            groups(
+                encoding,
+                [bytes],
+                #[inline(always)]
+                |_, i, q, d, m| spread(q, d, m, &mut to[i]),
+            )
+        }
+    }
+}
+
+/// The groups of 32 whole numbers q of up to four rows of blocks, of which all are of one length: the number of the row,
+/// that of the group in it, q, and d and m of either half. Those of a row are in order.
+#[inline(always)]
+pub(super) fn groups<const ROWS: usize>(
+    encoding: Encoding,
+    rows: [&[u8]; ROWS],
+    mut each: impl FnMut(usize, usize, &Whole, [f32; 2], [f32; 2]),
+) {
+    macro_rules! blocks {
+        ($one:ident) => {{
+            let rows = rows.map(|bytes| bytes.as_chunks().0);
+            for b in 0..rows[0].len() {
+                let at = b * (encoding.block().0 / 32);
+                // Written out: sums of a row that a loop counted would not stay in registers.
+                blocks!($one, rows, b, at, 0 1 2 3);
+            }
+        }};
+        ($one:ident, $rows:ident, $b:ident, $at:ident, $($j:literal)*) => {
+            $(if $j < ROWS {
+                $one(
+                    &$rows[$j][$b],
+                    #[inline(always)]
+                    |c, q, d, m| each($j, $at + c, &q, d, m),
+                );
+            })*
+        };
+    }
+    match encoding {
+        F32 | F64 | Bf16 | F16 => unreachable!("plain numbers are in no groups"),
+        Q4_0 => blocks!(q4_0),
+        Q4_1 => blocks!(q4_1),
+        Q5_0 => blocks!(q5_0),
+        Q5_1 => blocks!(q5_1),
+        Q8_0 => blocks!(q8_0),
+        Q2K => blocks!(q2_k),
+        Q3K => blocks!(q3_k),
+        Q4K => blocks!(q4_k),
+        Q5K => blocks!(q5_k),
+        Q6K => blocks!(q6_k),
+        Iq4Nl => blocks!(iq4_nl),
+        Iq4Xs => blocks!(iq4_xs),
     }
 }
 
@@ -157,18 +198,33 @@ fn halves(bytes: &[u8], to: &mut [f32]) {
     }
 }
 
-/// The f16 that begins at byte `at`.
+/// The f16 that begins at byte `at`: what [`f16::to_f32`] gives, without its look for an instruction.
 #[inline(always)]
 fn half(b: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([b[at], b[at + 1]]).to_f32()
+    let bits = u16::from_le_bytes([b[at], b[at + 1]]);
+    match bits & 0x7c00 {
+        0 | 0x7c00 => odd(bits),
+        // Exponents of f32 are 112 more.
+        _ => {
+            let bits = u32::from(bits);
+            f32::from_bits((bits & 0x8000) << 16 | ((bits & 0x7fff) << 13) + (112 << 23))
+        }
+    }
+}
+
+/// Zero, what is subnormal and what is not finite.
+#[cold]
+#[inline(never)]
+fn odd(bits: u16) -> f32 {
+    f16::from_bits(bits).to_f32()
 }
 
 /// Whole numbers of 32 values.
-type Whole = [i8; 32];
+pub(super) type Whole = [i8; 32];
 
 /// 32 values: `d q - m`, d and m of either half.
 #[inline(always)]
-fn spread(q: &Whole, d: [f32; 2], m: [f32; 2], to: &mut [f32]) {
+fn spread(q: &Whole, d: [f32; 2], m: [f32; 2], to: &mut [f32; 32]) {
     let halves = q.as_chunks::<16>().0.iter().zip(to.as_chunks_mut::<16>().0);
     for ((q, to), (d, m)) in halves.zip(d.into_iter().zip(m)) {
         for (q, to) in q.iter().zip(to) {
@@ -207,66 +263,70 @@ fn less(mut q: Whole, by: i8) -> Whole {
     q
 }
 
+/// What takes a group: its number in the block, whole numbers, d and m.
+trait Put: FnMut(usize, Whole, [f32; 2], [f32; 2]) {}
+impl<F: FnMut(usize, Whole, [f32; 2], [f32; 2])> Put for F {}
+
 #[inline(always)]
-fn q4_0(b: &[u8; 18], to: &mut [f32; 32]) {
-    spread(&less(nibbles(b, 2), 8), [half(b, 0); 2], [0.0; 2], to);
+fn q4_0(b: &[u8; 18], mut put: impl Put) {
+    put(0, less(nibbles(b, 2), 8), [half(b, 0); 2], [0.0; 2]);
 }
 
 #[inline(always)]
-fn q4_1(b: &[u8; 20], to: &mut [f32; 32]) {
-    spread(&nibbles(b, 4), [half(b, 0); 2], [-half(b, 2); 2], to);
+fn q4_1(b: &[u8; 20], mut put: impl Put) {
+    put(0, nibbles(b, 4), [half(b, 0); 2], [-half(b, 2); 2]);
 }
 
 #[inline(always)]
-fn q5_0(b: &[u8; 22], to: &mut [f32; 32]) {
-    spread(&less(fives(b, 6), 16), [half(b, 0); 2], [0.0; 2], to);
+fn q5_0(b: &[u8; 22], mut put: impl Put) {
+    put(0, less(fives(b, 6), 16), [half(b, 0); 2], [0.0; 2]);
 }
 
 #[inline(always)]
-fn q5_1(b: &[u8; 24], to: &mut [f32; 32]) {
-    spread(&fives(b, 8), [half(b, 0); 2], [-half(b, 2); 2], to);
+fn q5_1(b: &[u8; 24], mut put: impl Put) {
+    put(0, fives(b, 8), [half(b, 0); 2], [-half(b, 2); 2]);
 }
 
 #[inline(always)]
-fn q8_0(b: &[u8; 34], to: &mut [f32; 32]) {
+fn q8_0(b: &[u8; 34], mut put: impl Put) {
     let mut q = [0; 32];
     for (q, b) in q.iter_mut().zip(&b[2..]) {
         *q = *b as i8;
     }
-    spread(&q, [half(b, 0); 2], [0.0; 2], to);
+    put(0, q, [half(b, 0); 2], [0.0; 2]);
 }
 
 /// Scales of four bits, then q of two; d and m follow.
 #[inline(always)]
-fn q2_k(b: &[u8; 84], to: &mut [f32; 256]) {
+fn q2_k(b: &[u8; 84], mut put: impl Put) {
     let (d, m) = (half(b, 80), half(b, 82));
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let mut q = [0; 32];
         for (i, q) in q.iter_mut().enumerate() {
             *q = (b[16 + 32 * (c / 4) + i] >> (2 * (c % 4)) & 3) as i8;
         }
         let scales = [b[2 * c], b[2 * c + 1]];
         let of = |by: f32, four: u8| by * f32::from(four);
-        spread(&q, scales.map(|s| of(d, s & 15)), scales.map(|s| of(m, s >> 4)), to);
+        put(c, q, scales.map(|s| of(d, s & 15)), scales.map(|s| of(m, s >> 4)));
     }
 }
 
 /// Third bits of all q, their first two, 16 scales of six bits, d.
 #[inline(always)]
-fn q3_k(b: &[u8; 110], to: &mut [f32; 256]) {
+fn q3_k(b: &[u8; 110], mut put: impl Put) {
     let d = half(b, 108);
     let scale = |j: usize| {
         let low = b[96 + j % 8] >> (4 * (j / 8)) & 15;
         let high = b[104 + j % 4] >> (2 * (j / 4)) & 3;
         d * f32::from((low | high << 4) as i8 - 32)
     };
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let mut q = [0; 32];
         for (i, q) in q.iter_mut().enumerate() {
             let low = b[32 + 32 * (c / 4) + i] >> (2 * (c % 4)) & 3;
             *q = (low | (b[i] >> c & 1) << 2) as i8 - 4;
         }
-        spread(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
+        put(c, q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2]);
     }
 }
 
@@ -282,37 +342,37 @@ fn scale_and_least(b: &[u8], c: usize) -> [f32; 2] {
 }
 
 #[inline(always)]
-fn q4_k(b: &[u8; 144], to: &mut [f32; 256]) {
+fn q4_k(b: &[u8; 144], mut put: impl Put) {
     let (d, m) = (half(b, 0), half(b, 2));
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let mut q = [0; 32];
         for (i, q) in q.iter_mut().enumerate() {
             *q = (b[16 + 32 * (c / 2) + i] >> (4 * (c % 2)) & 15) as i8;
         }
         let [scale, least] = scale_and_least(b, c);
-        spread(&q, [d * scale; 2], [m * least; 2], to);
+        put(c, q, [d * scale; 2], [m * least; 2]);
     }
 }
 
 #[inline(always)]
-fn q5_k(b: &[u8; 176], to: &mut [f32; 256]) {
+fn q5_k(b: &[u8; 176], mut put: impl Put) {
     let (d, m) = (half(b, 0), half(b, 2));
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let mut q = [0; 32];
         for (i, q) in q.iter_mut().enumerate() {
             let low = b[48 + 32 * (c / 2) + i] >> (4 * (c % 2)) & 15;
             *q = (low | (b[16 + i] >> c & 1) << 4) as i8;
         }
         let [scale, least] = scale_and_least(b, c);
-        spread(&q, [d * scale; 2], [m * least; 2], to);
+        put(c, q, [d * scale; 2], [m * least; 2]);
     }
 }
 
 /// First four bits of all q, their last two, 16 signed scales, d.
 #[inline(always)]
-fn q6_k(b: &[u8; 210], to: &mut [f32; 256]) {
+fn q6_k(b: &[u8; 210], mut put: impl Put) {
     let d = half(b, 208);
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let (half, part) = (c / 4, c % 4);
         let mut q = [0; 32];
         for (i, q) in q.iter_mut().enumerate() {
@@ -321,7 +381,7 @@ fn q6_k(b: &[u8; 210], to: &mut [f32; 256]) {
             *q = (low | high << 4) as i8 - 32;
         }
         let scale = |j: usize| d * f32::from(b[192 + j] as i8);
-        spread(&q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2], to);
+        put(c, q, [scale(2 * c), scale(2 * c + 1)], [0.0; 2]);
     }
 }
 
@@ -337,19 +397,19 @@ fn iq4(mut q: Whole) -> Whole {
 }
 
 #[inline(always)]
-fn iq4_nl(b: &[u8; 18], to: &mut [f32; 32]) {
-    spread(&iq4(nibbles(b, 2)), [half(b, 0); 2], [0.0; 2], to);
+fn iq4_nl(b: &[u8; 18], mut put: impl Put) {
+    put(0, iq4(nibbles(b, 2)), [half(b, 0); 2], [0.0; 2]);
 }
 
 /// d, the last two bits of eight scales, their first four, the q.
 #[inline(always)]
-fn iq4_xs(b: &[u8; 136], to: &mut [f32; 256]) {
+fn iq4_xs(b: &[u8; 136], mut put: impl Put) {
     let (d, high) = (half(b, 0), u16::from_le_bytes([b[2], b[3]]));
-    for (c, to) in to.chunks_exact_mut(32).enumerate() {
+    for c in 0..8 {
         let low = b[4 + c / 2] >> (4 * (c % 2)) & 15;
         let scale = (low | ((high >> (2 * c) & 3) as u8) << 4) as i8 - 32;
         let q = iq4(nibbles(b, 8 + 16 * c));
-        spread(&q, [d * f32::from(scale); 2], [0.0; 2], to);
+        put(c, q, [d * f32::from(scale); 2], [0.0; 2]);
     }
 }
 
@@ -388,6 +448,14 @@ pub(super) mod tests {
             got.fill(f32::NAN);
             decode(encoding, &bytes, &mut got);
             assert!(bits(&got) == bits(&want), "{}, plain", encoding.name());
+        }
+    }
+
+    #[test]
+    fn every_f16_is_what_it_is_in_f32() {
+        for bits in 0..=u16::MAX {
+            let (got, want) = (half(&bits.to_le_bytes(), 0), f16::from_bits(bits).to_f32());
+            assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{bits:x}");
         }
     }
 

@@ -268,7 +268,7 @@ pub(super) unsafe fn dots(simd: Simd, n: usize, r: Rows, mut to: impl FnMut(usiz
 /// Terms of a lane after which lanes are added up and their sum is carried on in f64: with AVX-512
 /// a row of 576 is one part, since the units wait while lanes are added up.
 #[cfg(target_arch = "x86_64")]
-const LANE_TERMS_512: usize = 36;
+pub(super) const LANE_TERMS_512: usize = 36;
 
 /// As [`LANE_TERMS_512`], of the narrower lanes, each of which has more terms of a row.
 #[cfg(target_arch = "x86_64")]
@@ -349,6 +349,29 @@ unsafe fn lanes_512(&[a, b, c, d]: &[__m512; DOTS]) -> __m128 {
         _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(parts))),
     );
     _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves))
+}
+
+/// What a kernel of [`LANE_TERMS_512`] makes of the lanes of its parts.
+///
+/// # Safety
+/// The machine must have AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn added_512<const R: usize>(parts: &[[[__m512; DOTS]; R]]) -> [[f32; DOTS]; R] {
+    let mut totals = [_mm256_setzero_pd(); R];
+    for part in parts {
+        if parts.len() == 1 {
+            let mut out = [[0f32; DOTS]; R];
+            for (to, row) in out.iter_mut().zip(part) {
+                _mm_storeu_ps(to.as_mut_ptr(), lanes_512(row));
+            }
+            return out;
+        }
+        for (total, row) in totals.iter_mut().zip(part) {
+            *total = _mm256_add_pd(*total, _mm256_cvtps_pd(lanes_512(row)));
+        }
+    }
+    rounded(&totals)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -14,6 +14,8 @@ pub(crate) mod bf16;
 pub mod blocks;
 pub mod clock;
 pub mod edit;
+#[cfg(target_arch = "x86_64")]
+mod few;
 pub mod gated;
 pub mod linear;
 pub mod loss;

@@ -57,6 +57,22 @@ impl Simd {
         &Self::ALL[..=best]
     }
 
+    /// Extensions of the processor that matter to the kernels, of those that this machine has.
+    pub fn extensions() -> Vec<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            macro_rules! those {
+                ($($feature:tt)*) => { [$(($feature, is_x86_feature_detected!($feature))),*] };
+            }
+            let all = those!("avx2" "fma" "f16c" "bmi2" "avx512f" "avx512bw" "avx512dq" "avx512vl"
+                "avx512vnni" "avx512bf16");
+            let amx = [("amx-bf16", amx())];
+            all.into_iter().chain(amx).filter(|f| f.1).map(|f| f.0).collect()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Vec::new()
+    }
+
     /// The one that is named, or the best that there is.
     ///
     /// # Errors

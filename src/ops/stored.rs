@@ -8,6 +8,8 @@
 use super::blocks::Encoding;
 use super::matmul::{gemm_raw, product, View, ALONE, CACHED, NEAR, PANEL, SUM_BLOCK};
 use super::Shared;
+#[cfg(target_arch = "x86_64")]
+use super::{few, matmul::MIN_DOTS, microkernel::DOTS, simd::Simd};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -100,22 +102,26 @@ impl Stored {
         &(*self.source).as_ref()[self.at..self.at + self.rows * self.row_bytes()]
     }
 
+    /// The bytes of a row.
+    fn row(&self, r: usize) -> &[u8] {
+        let stored = match self.heads {
+            None => r,
+            Some(heads) => {
+                let per_head = self.rows / heads;
+                let (head, i) = (r / per_head, r % per_head);
+                let (half, pair) = (i / (per_head / 2), i % (per_head / 2));
+                head * per_head + 2 * pair + half
+            }
+        };
+        &self.bytes()[stored * self.row_bytes()..][..self.row_bytes()]
+    }
+
     /// Decodes a part of rows, `to (rows, columns)`; columns are of whole blocks.
     fn decode(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32]) {
         let (values, size) = self.encoding.block();
         let part = columns.start / values * size..columns.end / values * size;
         for (r, to) in rows.zip(to.chunks_exact_mut(columns.len())) {
-            let stored = match self.heads {
-                None => r,
-                Some(heads) => {
-                    let per_head = self.rows / heads;
-                    let (head, i) = (r / per_head, r % per_head);
-                    let (half, pair) = (i / (per_head / 2), i % (per_head / 2));
-                    head * per_head + 2 * pair + half
-                }
-            };
-            let from = stored * self.row_bytes();
-            self.encoding.decode(&self.bytes()[from + part.start..from + part.end], to);
+            self.encoding.decode(&self.row(r)[part.clone()], to);
         }
     }
 
@@ -182,6 +188,10 @@ impl Stored {
         if let Some(w) = self.in_place() {
             return product((n, o, k), View::rows(x, k), View::rows(w, k).t(), 1.0);
         }
+        #[cfg(target_arch = "x86_64")]
+        if self.is_read_by_few(n) {
+            return self.product_of_few(x, n);
+        }
         let high = match n {
             ..=FEW => (NEAR / k).max(LEAST) / LEAST * LEAST,
             _ => (CACHED / k).max(PANEL) / PANEL * PANEL,
@@ -199,6 +209,34 @@ impl Stored {
                     }
                 }
             });
+        })
+    }
+
+    /// Whether `n` rows are multiplied by the kernels of [`few`]: fewer terms than those of dot products have
+    /// another order in [`super::matmul`].
+    #[cfg(target_arch = "x86_64")]
+    fn is_read_by_few(&self, n: usize) -> bool {
+        let fits = (1..=few::MOST).contains(&n) && (MIN_DOTS..=few::LONGEST).contains(&self.width);
+        fits && few::serves(self.encoding) && Simd::here() >= Simd::Avx512
+    }
+
+    /// [`Stored::product`] by the kernels of [`few`].
+    #[cfg(target_arch = "x86_64")]
+    fn product_of_few(&self, x: &[f32], n: usize) -> Vec<f32> {
+        let (o, k) = self.dims();
+        filled(n, o, k, DOTS, |out, part| {
+            for j in part.clone().step_by(DOTS) {
+                // Past the last row it is given again and left out of the output.
+                let w = std::array::from_fn(|c| self.row((j + c).min(o - 1)));
+                let live = DOTS.min(part.end - j);
+                // SAFETY: the machine has AVX-512, and these columns of the output are this task's alone.
+                unsafe {
+                    few::dots(self.encoding, x, k, w, |i, sums| {
+                        let to = out.at(i * o + j);
+                        sums.iter().take(live).enumerate().for_each(|(c, s)| *to.add(c) = *s);
+                    });
+                }
+            }
         })
     }
 
@@ -282,10 +320,12 @@ pub(crate) mod tests {
     #[test]
     fn products_both_ways_are_those_of_the_decoded_matrix_to_the_bit() {
         for encoding in sampled() {
-            for (o, i) in [(7, 256), (150, 512), (33, 1536)] {
+            let narrow =
+                (encoding.block().0 == 32).then_some([(5, 32), (6, 64)]).into_iter().flatten();
+            for (o, i) in [(7, 256), (150, 512), (33, 1536)].into_iter().chain(narrow) {
                 let w = matrix(encoding, (o, i));
                 let decoded = w.values();
-                for n in [1, 7, 16, 17, 300] {
+                for n in [1, 2, 3, 4, 5, 16, 17, 300] {
                     let (x, g) = (vector(4, n, i), vector(5, n, o));
                     let (xv, wv) = (View::rows(&x, i), View::rows(&decoded, i));
                     let want = product((n, o, i), xv, wv.t(), 1.0);

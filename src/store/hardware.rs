@@ -45,6 +45,13 @@ impl std::fmt::Display for Hardware {
     }
 }
 
+/// Version of NVIDIA's driver, as the system says it; none where there is no driver.
+pub fn nvidia_driver() -> Option<String> {
+    let text = fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    let version = |w: &&str| w.contains('.') && w.starts_with(|c: char| c.is_ascii_digit());
+    Some(text.split_whitespace().find(version).unwrap_or("unknown").to_owned())
+}
+
 /// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.
 pub fn peak_memory_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -14,6 +14,7 @@ pub mod activation_reader;
 mod activation_store;
 pub mod activations;
 pub mod atomic;
+pub mod build;
 mod columns;
 pub mod csv;
 mod datasets;

@@ -22,7 +22,7 @@ def said(*arguments):
     return done.stdout
 
 
-assert said("--version").split() == ["residuum", version], said("--version")
+assert said("-V").split() == ["residuum", version], said("-V")
 assert "persona" in said("materials", "stats")
 assert "fits the schema" in said("h5", "validate", folder)
 with residuum.Run(folder) as run:

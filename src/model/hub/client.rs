@@ -6,6 +6,7 @@
 
 use super::name::{is_commit, is_hex, HubName};
 use super::settings::Settings;
+use super::Answers;
 use crate::model::plain::plain_name;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -75,6 +76,11 @@ struct Lfs {
 
 impl<'a> Client<'a> {
     pub fn new(settings: &'a Settings) -> Result<Self, String> {
+        Client::within(settings, None)
+    }
+
+    /// One whose requests may take so long in all.
+    fn within(settings: &'a Settings, whole: Option<Duration>) -> Result<Self, String> {
         let endpoint = &settings.endpoint;
         let origin = origin(endpoint)
             .ok_or_else(|| format!("HF_ENDPOINT is `{endpoint}`; write https://HOST"))?;
@@ -82,6 +88,7 @@ impl<'a> Client<'a> {
             .http_status_as_error(false)
             .max_redirects(0)
             .accept_encoding("identity")
+            .timeout_global(whole)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE))
@@ -194,6 +201,20 @@ impl<'a> Client<'a> {
             Some(401 | 403) => format!("{endpoint} does not give {repo} out: {token}"),
             _ => format!("{endpoint}: {why}"),
         }
+    }
+}
+
+/// What the endpoint says to the question whose the token is, within a time.
+///
+/// # Errors
+/// An address that is none, or the words of what came instead of an answer.
+pub(super) fn answers(settings: &Settings, whole: Duration) -> Result<Answers, String> {
+    let client = Client::within(settings, Some(whole))?;
+    match (client.get("api/whoami-v2", 0), &settings.token) {
+        (Ok(_), Some(_)) => Ok(Answers::TakesToken),
+        (Err((Some(401), _)), Some(_)) => Ok(Answers::RefusesToken),
+        (Ok(_) | Err((Some(_), _)), _) => Ok(Answers::Answers),
+        (Err((None, why)), _) => Err(why),
     }
 }
 

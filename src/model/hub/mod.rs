@@ -53,6 +53,26 @@ impl Want<'_> {
     }
 }
 
+/// Whether a hub answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// It does, to anybody.
+    Answers,
+    /// It knows the user's token.
+    TakesToken,
+    /// It does not know the user's token.
+    RefusesToken,
+}
+
+/// Asks the endpoint whether it answers, and whether it takes the token if there is one.
+///
+/// # Errors
+/// The words of what came instead of an answer `within` that time.
+#[cfg(feature = "hub")]
+pub fn answers(settings: &Settings, within: std::time::Duration) -> Verdict<Answers> {
+    client::answers(settings, within)
+}
+
 /// The folder of what is wanted, from the cache or from the hub. With `ask`, the hub is asked what
 /// the revision is now and whether all of it is here, and the cache is the answer only if it cannot
 /// say.
