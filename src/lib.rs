@@ -143,3 +143,9 @@ pub use directions::{Direction, Estimator};
 
 // Files.
 pub use store::{Frame, Record, ResultsReader, ResultsWriter};
+
+/// Tests hold models' own code to its budget of memory as the program does.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: model::sandbox::Budgeted<std::alloc::System> =
+    model::sandbox::Budgeted(std::alloc::System);

@@ -50,6 +50,7 @@ use crate::model::{Held, Place, Placement, RowOrder};
 use crate::ops::simd::Simd;
 use crate::record;
 use crate::store::Frame;
+use anyhow::Context;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Residual-stream activations of language models, directions in them, and what fine-tuning does
@@ -171,16 +172,31 @@ pub enum Command {
 /// Parses the command line of this process, and ends it where it is wrong.
 pub fn parse() -> Cli {
     shell::complete();
-    let matches = help::command().get_matches();
+    let mut command = help::command();
+    // Outputs name files in JSON and HDF5, which hold nothing else.
+    if let Some(other) = std::env::args_os().find(|a| a.to_str().is_none()) {
+        let why = format!("{} is not UTF-8; give the file another name", other.display());
+        command.error(clap::error::ErrorKind::InvalidUtf8, why).exit();
+    }
+    let matches = command.get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+}
+
+/// Starts the threads to compute with; where that waited for the first computation, it could only panic.
+fn start_threads(chosen: Option<u16>) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (n, most) = (chosen.map_or(0, usize::from), (4 * cores).max(64));
+    if n > most {
+        anyhow::bail!("--threads is {n}, but this machine has {cores} cores; give at most {most}");
+    }
+    let built = rayon::ThreadPoolBuilder::new().num_threads(n).build_global();
+    built.context("the threads to compute with cannot be started; give --threads 1, or raise the limits of memory and processes (ulimit -v, ulimit -u)")
 }
 
 /// Runs one command.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     Simd::from_environment().map_err(anyhow::Error::msg)?;
-    if let Some(n) = cli.global.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global()?;
-    }
+    start_threads(cli.global.threads)?;
     let bf16 = cli.global.dtype == Numbers::Bf16;
     if bf16 && cli.global.device == Place::Cpu {
         Simd::bf16().map_err(anyhow::Error::msg)?;
@@ -282,13 +298,14 @@ pub fn sentences(error: &anyhow::Error) -> String {
             told.push(cause);
         }
     }
-    told.join(": ")
+    // What a file says may hold marks that steer a terminal.
+    let plain = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    told.join(": ").chars().map(plain).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
     use clap::CommandFactory;
 
     #[test]

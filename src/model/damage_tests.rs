@@ -85,6 +85,29 @@ fn a_damaged_folder_is_read_or_refused_and_never_panics() {
 }
 
 #[test]
+fn a_tokenizer_that_grows_its_text_without_end_is_refused() {
+    let dir = as_folder(&model(|_| false), |_| ());
+    let path = dir.path().join("tokenizer.json");
+    let whole: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let double = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
+    let twice = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+    // A table that claims 8 GB.
+    let table = json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="});
+    for (key, part) in [
+        ("normalizer", json!({"type": "Sequence", "normalizers": vec![double; 60]})),
+        ("pre_tokenizer", json!({"type": "Sequence", "pretokenizers": vec![twice; 40]})),
+        ("normalizer", table),
+    ] {
+        let mut damaged = whole.clone();
+        damaged[key] = part;
+        std::fs::write(&path, damaged.to_string()).unwrap();
+        let e = Model::load("tiny", dir.path(), &Loading::default()).err().unwrap().to_string();
+        assert!(e.contains("tokenizer.json") && e.contains("takes more than"), "{e}");
+    }
+}
+
+#[test]
 fn a_number_of_a_configuration_is_used_or_refused_whatever_it_is() {
     let weights = model(|_| false);
     let huge = [

@@ -48,9 +48,9 @@ pub mod rope;
 pub mod row_order;
 pub mod sandbox;
 mod special_tokens;
+mod stack;
 mod stored;
 pub mod template;
-mod template_bounds;
 pub mod thinking;
 #[cfg(test)]
 mod tiny;

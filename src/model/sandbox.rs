@@ -1,54 +1,56 @@
-//! Where a chat template runs: in a thread of its own, with a budget.
+//! Where code that came with a model runs: chat templates, which are programs, and the library of
+//! tokenizers, which does what a file says.
 //!
-//! A template is a program that came with a model. It may loop, recurse or grow a string until
-//! nothing is left, so it has a budget of steps, depth, memory and time, and a bound on how deeply
-//! its source nests. Steps and depth are the interpreter's own. Memory is counted by the program's
-//! allocator ([`Budgeted`]): an allocation beyond the budget never returns; the thread stays
-//! parked with what it holds, and whoever waits for it is told. (An allocator may neither fail
-//! nor unwind without ending the process.) Under another allocator the bound on time remains.
+//! Either may loop, recurse or grow a string until nothing is left, so it runs in a thread of its
+//! own with a budget of memory, stack and time. Memory is counted by the program's allocator
+//! ([`Budgeted`]): an allocation beyond the budget never returns; the thread stays parked with what
+//! it holds, and whoever waits for it is told. (An allocator may neither fail nor unwind without
+//! ending the process.) A stack that is used up parks it alike ([`super::stack`]). Under another
+//! allocator, or another system, the bound on time remains. Panics are errors.
 
-use super::error::{ModelError, Result};
 use super::guard::guarded;
-use super::template_bounds;
-use minijinja::{Environment, Error, Value};
+use super::stack;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, sync_channel, RecvTimeoutError, Sender, SyncSender};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{channel, sync_channel, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Instructions of one rendering; a long conversation takes some ten thousand.
-const STEPS: u64 = 2_000_000;
-/// Nested calls of macros.
-const DEPTH: usize = 100;
-/// Bytes that a template may hold beyond what it began with.
+/// Bytes that a piece of work may hold beyond what it began with, and for each byte of its input.
 const MEMORY: isize = 256 << 20;
-/// Time of one rendering.
+const MEMORY_BYTE: usize = 512;
+/// Time that may be used at once, for each byte of the input, and what a piece of work earns for
+/// those after it: many that are slow are as bad as one without end.
 const TIME: Duration = Duration::from_secs(10);
-/// Stack of the thread: enough for what [`template_bounds`] lets nest.
-const STACK: usize = 64 << 20;
-/// Characters of an error that are kept.
-const MESSAGE: usize = 400;
-/// How often a waiting caller looks whether the budget is spent.
+const TIME_BYTE: Duration = Duration::from_micros(4);
+const EARNED: Duration = Duration::from_millis(100);
+/// Stack of the thread.
+const STACK: usize = 16 << 20;
+/// How often a waiting caller looks whether a budget is spent.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How a thread was lost.
+const MEMORY_SPENT: u8 = 1;
+const STACK_SPENT: u8 = 2;
+const TIME_SPENT: u8 = 3;
+
 thread_local! {
-    /// Bytes left to this thread, and the flag to raise when they are spent.
+    /// Bytes left to this thread, and what to set when they are spent.
     static LEFT: Cell<isize> = const { Cell::new(0) };
-    static SPENT: Cell<Option<&'static AtomicBool>> = const { Cell::new(None) };
+    static LOST: Cell<Option<&'static AtomicU8>> = const { Cell::new(None) };
 }
 
-/// An allocator that holds template threads to their budget of memory.
+/// An allocator that holds sandboxes to their budget of memory.
 pub struct Budgeted<A>(pub A);
 
 impl<A> Budgeted<A> {
     fn take(&self, bytes: usize) {
-        let Some(flag) = SPENT.get() else { return };
+        let Some(lost) = LOST.get() else { return };
         let left = LEFT.get().saturating_sub_unsigned(bytes);
         LEFT.set(left);
         if left < 0 {
-            flag.store(true, Ordering::Release);
+            lost.store(MEMORY_SPENT, Ordering::Release);
             loop {
                 std::thread::sleep(Duration::from_secs(3600));
             }
@@ -56,7 +58,7 @@ impl<A> Budgeted<A> {
     }
 
     fn give(&self, bytes: usize) {
-        if SPENT.get().is_some() {
+        if LOST.get().is_some() {
             LEFT.set(LEFT.get().saturating_add_unsigned(bytes));
         }
     }
@@ -87,98 +89,85 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Budgeted<A> {
     }
 }
 
-type Outcome = std::result::Result<String, String>;
+type Work = Box<dyn FnOnce() + Send>;
 
-/// A compiled template, waiting in its thread for something to render.
+/// A thread that does one piece of work after another; it ends with this.
 pub(super) struct Sandbox {
-    requests: Mutex<Sender<(Value, SyncSender<Outcome>)>>,
-    /// Raised when the budget of memory is spent; the thread is then lost.
-    spent: &'static AtomicBool,
+    queue: Mutex<Queue>,
+    /// How the thread was lost, 0 while it is not.
+    lost: &'static AtomicU8,
+}
+
+struct Queue {
+    work: Sender<Work>,
+    /// Time that may be used.
+    left: Duration,
 }
 
 impl Sandbox {
-    /// Compiles `source` in the environment that `prepare` makes.
-    ///
     /// # Errors
-    /// A template that does not parse or nests too deeply; no thread to be had.
-    pub fn new(
-        source: &str,
-        prepare: impl FnOnce() -> Environment<'static> + Send + 'static,
-    ) -> Result<Self> {
-        template_bounds::check(source).map_err(ModelError::Template)?;
-        let source = source.to_owned();
-        // One byte for each template that was ever loaded: a parked thread keeps the flag.
-        let spent: &'static AtomicBool = Box::leak(Box::default());
-        let (requests, waiting) = channel::<(Value, SyncSender<Outcome>)>();
-        let (ready, compiled) = sync_channel::<Outcome>(1);
-        let work = move || {
-            let mut env = prepare();
-            env.set_fuel(Some(STEPS));
-            env.set_recursion_limit(DEPTH);
-            LEFT.set(MEMORY);
-            SPENT.set(Some(spent));
-            let added = env.add_template_owned("chat", source);
-            let fine = added.is_ok();
-            let _ = ready.send(added.map(|()| String::new()).map_err(sentence));
-            while let (true, Ok((context, reply))) = (fine, waiting.recv()) {
-                LEFT.set(MEMORY);
-                let render = || env.get_template("chat").and_then(|t| t.render(context));
-                let panicked = || Err("makes the template library panic".to_owned());
-                let rendered = guarded(render).map_or_else(panicked, |r| r.map_err(sentence));
-                let _ = reply.send(rendered);
+    /// No thread to be had, in words.
+    pub fn new() -> Result<Self, String> {
+        // One byte for each sandbox that ever was: a parked thread keeps it.
+        let lost: &'static AtomicU8 = Box::leak(Box::default());
+        let (work, waiting) = channel::<Work>();
+        let thread = move || {
+            stack::watch(STACK, lost, STACK_SPENT);
+            LOST.set(Some(lost));
+            while let Ok(work) = waiting.recv() {
+                work();
             }
         };
-        std::thread::Builder::new()
-            .name("template".into())
-            .stack_size(STACK)
-            .spawn(work)
-            .map_err(|e| ModelError::Template(format!("no thread to run it in ({e})")))?;
-        let sandbox = Sandbox { requests: Mutex::new(requests), spent };
-        sandbox.wait(&compiled)?;
-        Ok(sandbox)
+        let named = std::thread::Builder::new().name("sandbox".into()).stack_size(STACK);
+        named.spawn(thread).map_err(|e| format!("there is no thread to run it in ({e})"))?;
+        Ok(Sandbox { queue: Mutex::new(Queue { work, left: TIME }), lost })
     }
 
-    /// The template's output for `context`.
+    /// What `work` gives, which reads `input` bytes.
     ///
     /// # Errors
-    /// What the template raises; a budget that is spent, by name.
-    pub fn render(&self, context: Value) -> Result<String> {
+    /// The budget that it spent, in words, and again from then on; a panic.
+    pub fn run<T: Send + 'static>(
+        &self,
+        input: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
         let (reply, answer) = sync_channel(1);
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = MEMORY.saturating_add_unsigned(input.saturating_mul(MEMORY_BYTE));
+        let job = move || {
+            LEFT.set(memory);
+            let _ = reply.send(guarded(work));
+        };
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = TIME_BYTE.saturating_mul(input.try_into().unwrap_or(u32::MAX));
+        let (begun, most) = (Instant::now(), queue.left + more);
         // A thread that is gone answers nothing; the wait tells why.
-        let _ = requests.send((context, reply));
-        self.wait(&answer)
-    }
-
-    fn wait(&self, answer: &std::sync::mpsc::Receiver<Outcome>) -> Result<String> {
-        let bad = |why: String| Err(ModelError::Template(why));
-        let begun = Instant::now();
-        loop {
-            match answer.recv_timeout(LOOK) {
-                Ok(outcome) => return outcome.or_else(bad),
-                Err(_) if self.spent.load(Ordering::Acquire) => {
-                    return bad(format!("takes more than {} MB of memory", MEMORY as usize >> 20));
+        let _ = queue.work.send(Box::new(job));
+        let outcome = loop {
+            match (answer.recv_timeout(LOOK), self.lost.load(Ordering::Acquire)) {
+                (Ok(outcome), _) => break outcome,
+                (Err(_), MEMORY_SPENT) => {
+                    let megabytes = memory as usize >> 20;
+                    return Err(format!("takes more than {megabytes} MB of memory"));
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return bad("its thread has ended".into());
+                (Err(_), STACK_SPENT) => {
+                    return Err("nests or recurses too deeply".into());
                 }
-                Err(RecvTimeoutError::Timeout) if begun.elapsed() > TIME => {
-                    return bad(format!("takes more than {} seconds", TIME.as_secs()));
+                (Err(_), TIME_SPENT) => {
+                    return Err(format!("takes more than {} seconds", TIME.as_secs()));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                (Err(RecvTimeoutError::Disconnected), _) => {
+                    return Err("its thread has ended".into());
+                }
+                (Err(RecvTimeoutError::Timeout), _) if begun.elapsed() > most => {
+                    self.lost.store(TIME_SPENT, Ordering::Release);
+                }
+                (Err(RecvTimeoutError::Timeout), _) => {}
             }
-        }
+        };
+        queue.left = TIME.min(most.saturating_sub(begun.elapsed()) + EARNED);
+        outcome.ok_or_else(|| "makes its library panic".into())
     }
-}
-
-/// An error of the interpreter in one short sentence.
-fn sentence(e: Error) -> String {
-    let text = match e.kind() {
-        minijinja::ErrorKind::OutOfFuel => format!("takes more than {STEPS} steps"),
-        _ => format!("{e:#}"),
-    };
-    let first = text.lines().next().unwrap_or_default();
-    shortened(first, MESSAGE)
 }
 
 /// At most `most` characters of a text, the rest as dots.
@@ -186,5 +175,32 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}...", &text[..at]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(work: impl FnOnce() + Send + 'static) -> String {
+        let sandbox = Sandbox::new().unwrap();
+        let why = sandbox.run(0, work).unwrap_err();
+        // What panics may be used again; what is parked may not.
+        assert_eq!(sandbox.run(0, || ()).is_ok(), why.contains("panic"), "{why}");
+        why
+    }
+
+    fn deeper(n: u64) -> u64 {
+        std::hint::black_box(n) + if n > 0 { deeper(n + 1) } else { 0 }
+    }
+
+    #[test]
+    fn work_that_takes_too_much_is_stopped_and_the_process_goes_on() {
+        assert!(said(|| drop(std::hint::black_box(vec![1u8; 300 << 20]))).contains("256 MB"));
+        assert!(said(|| _ = std::hint::black_box(deeper(1))).contains("too deeply"));
+        assert!(said(|| panic!("damaged")).contains("panic"));
+        assert!(said(|| std::thread::sleep(Duration::from_secs(60))).contains("10 seconds"));
+        let held = Sandbox::new().unwrap();
+        assert_eq!(held.run(1 << 20, || vec![1u8; 300 << 20].len()), Ok(300 << 20));
     }
 }

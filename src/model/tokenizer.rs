@@ -9,6 +9,7 @@
 
 use super::date::Date;
 use super::error::{ModelError, Result};
+use super::sandbox::{shortened, Sandbox};
 use super::template::{Message, Template};
 use super::thinking::Thinking;
 use super::turns;
@@ -16,6 +17,7 @@ use crate::store::digest;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper};
 
 /// The part of a text that a token belongs to.
@@ -158,8 +160,10 @@ pub(super) struct Fit {
 /// The model's tokenizer with its chat template.
 pub struct Tokenizer {
     /// Once checked, without its post-processor, which would cut white space off offsets.
-    pub(super) inner: tokenizers::Tokenizer,
-    pub(super) post: Option<PostProcessorWrapper>,
+    pub(super) inner: Arc<tokenizers::Tokenizer>,
+    pub(super) post: Option<Arc<PostProcessorWrapper>>,
+    /// Where the library runs, which does what the file says.
+    pub(super) sandbox: Sandbox,
     /// The chat template, or why it cannot be used; none where there is none.
     pub(super) template: Option<std::result::Result<Template, String>>,
     /// Name of that template among the model's.
@@ -177,15 +181,11 @@ pub struct Tokenizer {
     pub(super) says_bos: Option<bool>,
 }
 
+/// Characters of an error of the library that are kept.
+pub(super) const MESSAGE: usize = 400;
+
 pub(super) fn tok(e: impl std::fmt::Display) -> ModelError {
     ModelError::Tokenizer(e.to_string())
-}
-
-/// Runs the library's code, which may panic where a tokenizer's file is damaged.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-    super::guard::guarded(work)
-        .ok_or_else(|| tok("its file makes the tokenizer library panic; it is damaged"))?
-        .map_err(tok)
 }
 
 impl Tokenizer {
@@ -194,19 +194,22 @@ impl Tokenizer {
     /// # Errors
     /// A token beyond the embedding; a tokenizer that cannot encode.
     pub(super) fn checked(mut self, vocab: usize) -> Result<Self> {
-        self.inner.with_padding(None);
-        self.inner.with_truncation(None).map_err(tok)?;
-        let beyond = guarded(|| Ok(self.inner.get_vocab(true)))?
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(tok)?;
+        self.post = inner.get_post_processor().cloned().map(Arc::new);
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        let beyond = inner
+            .get_vocab(true)
             .into_iter()
             .filter(|(_, id)| *id as usize >= vocab)
             .min_by_key(|(_, id)| *id);
         if let Some((token, id)) = beyond {
+            let token = shortened(&token, 100);
             return Err(tok(format!(
                 "token {token:?} has id {id}, but the embedding has {vocab} rows; the tokenizer is another model's"
             )));
         }
-        self.post = self.inner.get_post_processor().cloned();
-        self.inner.with_post_processor(None::<PostProcessorWrapper>);
         if self.add_bos == Bos::On && self.bos.is_none() {
             return Err(tok("the model names no beginning-of-text token; leave --bos on out"));
         }
@@ -218,8 +221,8 @@ impl Tokenizer {
 
     /// The text of a `tokenizer.json` that gives this tokenizer.
     pub fn json(&self) -> Result<String> {
-        let mut whole = self.inner.clone();
-        whole.with_post_processor(self.post.clone());
+        let mut whole = tokenizers::Tokenizer::clone(&self.inner);
+        whole.with_post_processor(self.post.as_deref().cloned());
         whole.to_string(true).map_err(tok)
     }
 
@@ -298,6 +301,18 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// Runs the library's code, for `input` bytes or tokens.
+    fn run<T: Send + 'static>(
+        &self,
+        input: usize,
+        work: impl FnOnce(&tokenizers::Tokenizer) -> tokenizers::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.inner.clone();
+        let outcome = self.sandbox.run(input, move || work(&inner).map_err(|e| e.to_string()));
+        let damaged = |why| tok(format!("its file {why}; it is damaged"));
+        outcome.map_err(damaged)?.map_err(|e| tok(shortened(&e, MESSAGE)))
+    }
+
     fn within(&self, n: usize) -> Result<()> {
         if n > self.context {
             return Err(ModelError::TooLong { tokens: n, context: self.context });
@@ -306,7 +321,8 @@ impl Tokenizer {
     }
 
     fn encoding(&self, text: &str) -> Result<Encoding> {
-        let e = guarded(|| self.inner.encode(text, false))?;
+        let own = text.to_owned();
+        let e = self.run(text.len(), |inner| inner.encode(own, false))?;
         self.within(e.get_ids().len())?;
         Ok(e)
     }
@@ -322,7 +338,8 @@ impl Tokenizer {
         let plain = self.encoding(text)?;
         let ids = match (self.add_bos, &self.post, self.bos) {
             (Bos::Model, Some(post), _) => {
-                let whole = guarded(|| post.process(plain, None, true))?;
+                let post = post.clone();
+                let whole = self.run(text.len(), move |_| post.process(plain, None, true))?;
                 whole.get_ids().to_vec()
             }
             (Bos::On, _, Some(bos)) => [&[bos], plain.get_ids()].concat(),
@@ -335,7 +352,8 @@ impl Tokenizer {
 
     /// Text of ids, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        guarded(|| self.inner.decode(ids, true))
+        let own = ids.to_vec();
+        self.run(ids.len(), move |inner| inner.decode(&own, true))
     }
 
     /// The answer that ids say, without the thoughts before it where they are to be stripped.
@@ -347,8 +365,11 @@ impl Tokenizer {
 
     /// The text of each token by itself.
     pub fn pieces(&self, ids: &[u32]) -> Result<Vec<String>> {
-        let piece = |id: &u32| guarded(|| self.inner.decode(&[*id], false));
-        ids.iter().map(piece).collect()
+        let own = ids.to_vec();
+        let each = move |inner: &tokenizers::Tokenizer| {
+            own.iter().map(|id| inner.decode(&[*id], false)).collect()
+        };
+        self.run(ids.len(), each)
     }
 
     /// Renders a conversation by the model's template.

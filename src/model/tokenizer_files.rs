@@ -10,17 +10,18 @@ use super::files::read_text;
 use super::gguf_bpe;
 use super::gguf_meta::Meta;
 use super::gguf_spm;
-use super::guard;
+use super::sandbox::{shortened, Sandbox};
 use super::special_tokens::SpecialTokens;
 use super::template::Template;
 use super::thinking::Thinking;
-use super::tokenizer::{tok, Fit, TextOptions, Tokenizer, DEFAULT_TEMPLATE};
+use super::tokenizer::{tok, Fit, TextOptions, Tokenizer, DEFAULT_TEMPLATE, MESSAGE};
 use super::Date;
 use crate::store::names::nearest;
 use candle_core::quantized::gguf_file::Value;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tokenizers::processors::template::TemplateProcessing;
 
 /// Sources of chat templates by their names.
@@ -157,8 +158,9 @@ pub(super) fn of_gguf(meta: &Meta, fit: Fit, options: &TextOptions) -> Result<To
     let added = adding(before, after, &inner)?;
     inner.with_post_processor(added);
     let tokenizer = Tokenizer {
-        inner,
+        inner: Arc::new(inner),
         post: None,
+        sandbox: Sandbox::new().map_err(tok)?,
         template,
         template_name,
         bos,
@@ -219,11 +221,20 @@ pub(super) fn of_folder(
     options: &TextOptions,
 ) -> Result<Tokenizer> {
     let file = path.join("tokenizer.json");
-    let damaged = |why| ModelError::file(&file, format!("not a usable tokenizer ({why})"));
-    let mut inner = guard::guarded(|| tokenizers::Tokenizer::from_file(&file))
-        .ok_or_else(|| damaged("it makes the tokenizer library panic".to_string()))?
-        .map_err(|e| damaged(e.to_string()))?;
-    let special = SpecialTokens::of_folder(path, config, &mut inner)?;
+    let at = file.clone();
+    let damaged =
+        move |why: String| ModelError::file(&at, format!("not a usable tokenizer ({why})"));
+    let bytes = std::fs::read(&file).map_err(ModelError::read(&file))?;
+    let sandbox = Sandbox::new().map_err(&damaged)?;
+    let (folder, config) = (path.to_path_buf(), config.clone());
+    let refused = damaged.clone();
+    let loaded = sandbox.run(bytes.len(), move || -> Result<_> {
+        let inner = tokenizers::Tokenizer::from_bytes(bytes);
+        let mut inner = inner.map_err(|e| damaged(shortened(&e.to_string(), MESSAGE)))?;
+        let special = SpecialTokens::of_folder(&folder, &config, &mut inner)?;
+        Ok((inner, special))
+    });
+    let (inner, special) = loaded.map_err(|why| refused(format!("it {why}")))??;
     let date = options.date.unwrap_or_else(Date::today);
     let sources = folder_templates(path, &special.settings)?;
     let (template_name, template) = chosen(path, sources, special.named.clone(), options, date)?;
@@ -232,8 +243,9 @@ pub(super) fn of_folder(
     let mut ends = special.ends;
     ends.extend(eos);
     let tokenizer = Tokenizer {
-        inner,
+        inner: Arc::new(inner),
         post: None,
+        sandbox,
         template,
         template_name,
         bos,
@@ -245,7 +257,7 @@ pub(super) fn of_folder(
         says_bos: special.settings.get("add_bos_token").and_then(Json::as_bool),
     };
     tokenizer.checked(fit.vocab).map_err(|e| match e {
-        ModelError::Tokenizer(why) => damaged(why),
+        ModelError::Tokenizer(why) => refused(why),
         other => other,
     })
 }

@@ -204,7 +204,13 @@ impl ResultsReader {
             }
             datasets::read_values(&self.dataset(&path)?, &self.path)
         };
-        let coords = dims.iter().zip(data.shape()).map(labels).collect::<Result<_, _>>()?;
+        let coords: Vec<Values> =
+            dims.iter().zip(data.shape()).map(labels).collect::<Result<_, _>>()?;
+        let lengths: Vec<usize> = coords.iter().map(Values::len).collect();
+        if lengths != data.shape() {
+            let (object, expected, found) = (name.into(), lengths, data.shape().to_vec());
+            return Err(StoreError::Shape { path: self.path.clone(), object, expected, found });
+        }
         Ok(NamedArray { dims, coords, data })
     }
 

@@ -9,12 +9,14 @@
 //! missing, not HDF5, damaged, foreign, another schema. libhdf5's own report to
 //! stderr is silenced; its cause is carried in [`StoreError`] instead.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use hdf5::dataset::Layout;
 use hdf5::types::VarLenUnicode;
-use hdf5::{File, Group, Location};
+use hdf5::{File, Group, LinkType, Location};
 use serde_json::Value;
 
 use super::error::{from_hdf5, from_io, from_open, Result, StoreError};
@@ -168,8 +170,44 @@ pub fn open(path: &Path) -> Result<(File, RootAttrs)> {
         }
         _ => return Err(StoreError::Foreign { path: path.to_path_buf() }),
     }
+    bounded(&file, path)?;
     let attrs = RootAttrs::read(&file, path)?;
     Ok((file, attrs))
+}
+
+/// Refuses what nobody could read to its end: a group that is linked twice, and so may hold itself, and an
+/// array of more numbers than its file can hold, packed as tightly as deflate can.
+fn bounded(file: &File, path: &Path) -> Result<()> {
+    const DEFLATE: u64 = 1032;
+    let damaged = |detail| StoreError::Damaged { path: path.to_path_buf(), detail };
+    let most = file.size().saturating_mul(DEFLATE);
+    let root = file.group("/").map_err(|e| from_hdf5(path, "/", &e))?;
+    let (mut seen, mut waiting) = (HashSet::new(), vec![root]);
+    while let Some(group) = waiting.pop() {
+        let at = group.name();
+        let fail = |e: hdf5::Error| from_hdf5(path, &at, &e);
+        let info = group.loc_info().map_err(fail)?;
+        if !seen.insert(format!("{:?}", info.token)) {
+            return Err(damaged(format!("the group `{at}` is linked twice and may hold itself")));
+        }
+        let links = group.links(Default::default(), Default::default()).map_err(fail)?;
+        for (name, _) in links.into_iter().filter(|l| l.1.link_type == LinkType::Hard) {
+            if let Ok(inner) = group.group(&name) {
+                waiting.push(inner);
+            } else if let Ok(dataset) = group.dataset(&name) {
+                // A virtual array's numbers are in another file, which is held against this, too.
+                let elsewhere = dataset.layout() == Layout::Virtual;
+                let width = dataset.dtype().map_or(1, |t| t.size()) as u64;
+                let each = dataset.shape().into_iter().map(|n| n as u64);
+                let bytes = each.fold(width, u64::saturating_mul);
+                if bytes > most && !elsewhere {
+                    let object = dataset.name();
+                    return Err(damaged(format!("`{object}` claims {bytes} bytes")));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes an attribute of the object `object`, which is at `location`.

@@ -179,6 +179,23 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_holds_itself_and_an_array_beyond_its_file_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.h5");
+        let said = |change: &dyn Fn(&hdf5::File)| {
+            changed(&path, change);
+            ResultsReader::open(&path).err().unwrap().to_string()
+        };
+        let cycle = said(&|f| f.link_hard("/", "test/again").unwrap());
+        assert!(cycle.contains("linked twice"), "{cycle}");
+        let huge = said(&|f| {
+            let array = f.new_dataset::<f32>().chunk((1000, 1000)).shape((1 << 20, 6 << 20));
+            array.create("test/huge").unwrap();
+        });
+        assert!(huge.contains("`/test/huge` claims 26388279066624 bytes"), "{huge}");
+    }
+
+    #[test]
     fn a_file_as_written_fits_and_each_change_is_named_with_its_object() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.h5");

@@ -31,9 +31,10 @@ use super::set::{File, Set};
 use super::wording::WordLists;
 use super::MaterialError;
 use crate::store::names::nearest;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Widest distance of a share from where it belongs: 5 points.
@@ -43,6 +44,7 @@ pub const TOLERANCE: f64 = 0.05;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Path, or `<embedded kind>/name.jsonl`.
+    #[serde(serialize_with = "shown")]
     pub file: PathBuf,
     /// Counted from 1, blank lines included.
     pub line: usize,
@@ -52,6 +54,11 @@ pub struct Finding {
     pub rule: Rule,
     /// What was found, in a sentence.
     pub message: String,
+}
+
+/// A path that is not UTF-8 is shown as far as it is.
+fn shown<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.display())
 }
 
 /// Whether a finding stands against using the file.
@@ -232,7 +239,30 @@ pub fn lint(set: &Set) -> Result<Vec<Finding>, MaterialError> {
     let place = |f: &Finding| set.files.iter().position(|file| file.path == f.file);
     // A stable sort keeps the order of the rules on one line.
     all.sort_by_cached_key(|f| (place(f), f.line));
-    Ok(all)
+    Ok(listed(all))
+}
+
+/// The first findings of each file and rule, and one that counts those behind.
+fn listed(all: Vec<Finding>) -> Vec<Finding> {
+    const MOST: usize = 100;
+    let mut counts: HashMap<(PathBuf, Rule), usize> = HashMap::new();
+    let (mut kept, mut behind): (Vec<Finding>, Vec<Finding>) = Default::default();
+    for f in all {
+        let n = counts.entry((f.file.clone(), f.rule)).or_default();
+        *n += 1;
+        match *n - 1 {
+            0..MOST => kept.push(f),
+            MOST => behind.push(f),
+            _ => {}
+        }
+    }
+    let told = behind.into_iter().map(|f| {
+        let n = counts[&(f.file.clone(), f.rule)] - MOST;
+        let message = format!("{n} more of this rule from here on; mend those above first");
+        Finding { message, ..f }
+    });
+    kept.extend(told);
+    kept
 }
 
 /// Leaves out what breaks rules that do not bind these texts.

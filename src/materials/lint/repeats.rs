@@ -124,18 +124,30 @@ pub(super) fn check(found: &mut Findings) {
     let all: Vec<Piece> = (reference.flat_map(|file| pieces(file, true)))
         .chain(set.files.iter().flat_map(|file| pieces(file, false)))
         .collect();
-    for (n, rule) in near(&all) {
-        let (a, b) = (&all[n.a], &all[n.b]);
-        let message = format!(
-            "{} is near {} in line {} of {} ({:.2} of their 3-word shingles, limit {NEAR:.2}); \
-             reword one",
-            quoted(b.text),
-            quoted(a.text),
-            a.line,
-            a.file.path.display(),
-            n.jaccard
-        );
-        found.error(b.file, b.line, rule, message);
+    for of_one in near(&all).chunk_by(|x, y| x.0.b == y.0.b) {
+        for (i, (n, rule)) in of_one.iter().enumerate() {
+            let (a, b) = (&all[n.a], &all[n.b]);
+            let same = |(m, other): &&(Nearness, Rule)| {
+                other == rule && std::ptr::eq(all[m.a].file, a.file)
+            };
+            if of_one[..i].iter().any(|other| same(&other)) {
+                continue;
+            }
+            let more = match of_one[i..].iter().filter(same).count() - 1 {
+                0 => String::new(),
+                n => format!(", and {n} or more others there"),
+            };
+            let message = format!(
+                "{} is near {} in line {} of {} ({:.2} of their 3-word shingles, limit {NEAR:.2}){more}; \
+                 reword one",
+                quoted(b.text),
+                quoted(a.text),
+                a.line,
+                a.file.path.display(),
+                n.jaccard
+            );
+            found.error(b.file, b.line, *rule, message);
+        }
     }
 }
 
