@@ -77,8 +77,8 @@ fuzz-corpus: setup ## write good inputs of every kind into fuzz/corpus, for `car
 	FUZZ_CORPUS="$(CURDIR)/fuzz/corpus" FUZZ_SECONDS=1 $(CARGO) test --release --locked --test fuzz
 
 miri: setup ## run tests of fused operations, of their portable kernels, under Miri (nightly with its component miri)
-	MIRIFLAGS=-Zmiri-disable-isolation RESIDUUM_KERNELS=portable RAYON_NUM_THREADS=2 \
-	    $(CARGO) +nightly miri test --locked --lib --target-dir target/miri -- $(MIRI_TESTS)
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" RESIDUUM_KERNELS=portable RAYON_NUM_THREADS=2 \
+	    $(CARGO) +nightly miri test --locked --lib --target-dir target/miri ops::small_tests
 
 deny: ## hold licences, advisories and origins of all that is built in against deny.toml, by cargo-deny
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny

@@ -24,6 +24,8 @@ pub mod norm;
 pub mod residual;
 pub mod rope;
 pub mod simd;
+#[cfg(test)]
+mod small_tests;
 pub mod stored;
 pub mod weight;
 

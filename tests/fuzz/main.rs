@@ -1,7 +1,7 @@
 //! No input breaks a reader: no panic, no abort, no hang, no memory beyond a small multiple of the input,
 //! no file outside the output folder.
 //!
-//! `FUZZ_SECONDS` (20), `FUZZ_SEED` (1) and `FUZZ_TARGET` (all) say how long, from where, and what. Inputs
+//! `FUZZ_SECONDS` (40), `FUZZ_SEED` (1) and `FUZZ_TARGET` (all) say how long, from where, and what. Inputs
 //! are determined by seed, target and number, so that a longer run goes on where a shorter one ended. An
 //! input that fails is left in `target/tmp/fuzz-found`; where the process itself dies, the last input is in
 //! the folder that is printed at the beginning. What was found and mended is in `tests/fixtures/fuzz`, as
@@ -138,7 +138,7 @@ fn watch(start: Instant, root: PathBuf) {
 
 #[test]
 fn no_input_breaks_a_reader() {
-    let seconds: f64 = variable("FUZZ_SECONDS").map_or(20.0, |s| s.parse().unwrap());
+    let seconds: f64 = variable("FUZZ_SECONDS").map_or(40.0, |s| s.parse().unwrap());
     let seed: u64 = variable("FUZZ_SEED").map_or(1, |s| s.parse().unwrap());
     let only = variable("FUZZ_TARGET");
     let memory_disk = Path::new("/dev/shm");
@@ -163,12 +163,11 @@ fn no_input_breaks_a_reader() {
             }
         }
         for (i, input) in good.iter().enumerate() {
-            // Of a page of rows, each parser takes its own kind.
+            // A page of rows is of one kind, so the other parsers refuse it.
             let taken = tried(&place, (name, target), input, start);
-            assert!(
-                taken == Ok(true) || ["pickle", "jsonl", "judge", "hub"].contains(&name),
-                "seed {i} of {name}: {taken:?}"
-            );
+            if taken != Ok(true) && !["pickle", "jsonl", "judge", "hub"].contains(&name) {
+                failed.push(format!("seed {i} of {name}: {taken:?}"));
+            }
         }
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuzz");
         let earlier = std::fs::read_dir(fixtures).into_iter().flatten().map(|e| e.unwrap().path());
