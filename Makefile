@@ -5,6 +5,7 @@ PYTHON ?= python3
 CARGO ?= cargo
 MODEL ?= smollm2-135m-instruct
 OUT ?= runs/quick
+MINUTES ?= 60
 
 # Where `residuum model pull` puts the default model; GGUF=FILE names another copy of it.
 CACHE := $(or $(RESIDUUM_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/residuum,$(HOME)/.cache/residuum))
@@ -28,7 +29,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test lint fuzz fuzz-corpus miri deny sbom wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +61,33 @@ test: setup .venv-test/.stamp .venv-notebooks/.stamp ## check the texts, run the
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+
+# One round after the other, since templates beyond their budget of memory keep it until the process ends.
+fuzz: setup ## damaged and made-up inputs of every kind for MINUTES (60); each round has the seed that it prints
+	$(CARGO) test --release --locked --test fuzz --no-run
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); seed=$$(date +%s); \
+	while left=$$((end - $$(date +%s))); [ $$left -gt 0 ]; do \
+	    echo "FUZZ_SEED=$$seed"; \
+	    FUZZ_SEED=$$seed FUZZ_SECONDS=$$((left < 600 ? left : 600)) \
+	        $(CARGO) test --release --locked --quiet --test fuzz || exit 1; \
+	    seed=$$((seed + 1)); \
+	done
+
+fuzz-corpus: setup ## write good inputs of every kind into fuzz/corpus, for `cargo +nightly fuzz run TARGET`
+	FUZZ_CORPUS="$(CURDIR)/fuzz/corpus" FUZZ_SECONDS=1 $(CARGO) test --release --locked --test fuzz
+
+miri: setup ## run tests of fused operations, of their portable kernels, under Miri (nightly with its component miri)
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" RESIDUUM_KERNELS=portable RAYON_NUM_THREADS=2 \
+	    $(CARGO) +nightly miri test --locked --lib --target-dir target/miri ops::small_tests
+
+deny: ## hold licences, advisories and origins of all that is built in against deny.toml, by cargo-deny
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check
+
+sbom: ## list all that is built in, with versions, licences and digests, in residuum.cdx.json, by cargo-cyclonedx
+	@command -v cargo-cyclonedx >/dev/null || $(CARGO) install --locked cargo-cyclonedx
+	$(CARGO) cyclonedx --format json --target x86_64-unknown-linux-gnu --override-filename residuum.cdx
+	@ls -l residuum.cdx.json
 
 wheel: setup .venv-wheel/.stamp ## build the Python wheel (program and reader) into target/wheels, and try it in an empty venv
 	rm -rf target/wheels $(SAMPLE)

@@ -58,7 +58,7 @@ pub enum ExportError {
     #[error("{path} is a pickle of PyTorch's, which is not read: save it as an array, in Python `numpy.save(\"{stem}.npy\", torch.load(\"{path}\", weights_only=True).float().numpy())`", path = .path.display())]
     Pickle { path: PathBuf, stem: String },
     /// A file without a vector.
-    #[error("{path} holds no vector", path = .path.display())]
+    #[error("{path} holds no vector: give a file of directions", path = .path.display())]
     NoVectors { path: PathBuf },
     /// A convention that is not known.
     #[error("{path} counts layers by `{found}`, which is not known here: known are block_output_0based (index l is the output of block l) and hidden_states (index 0 is the embeddings)", path = .path.display())]
@@ -89,7 +89,7 @@ pub enum ExportError {
     #[error("{path} holds two vectors of `{concept}` at layer {layer}: leave one away", path = .path.display())]
     Twice { path: PathBuf, concept: String, layer: usize },
     /// An index that is no layer's.
-    #[error("{path}: `{concept}` has index {layer}, and no model has so many layers", path = .path.display())]
+    #[error("{path}: `{concept}` has index {layer}, and no model has so many layers: export it again", path = .path.display())]
     TooDeep { path: PathBuf, concept: String, layer: usize },
     /// Several concepts for a format that holds one.
     #[error("{path} can hold one concept and there are: {present}; write .safetensors or one file a concept", path = .path.display())]

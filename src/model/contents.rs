@@ -57,7 +57,7 @@ pub(crate) fn model(names: &BTreeSet<String>) -> Verdict<()> {
                 "holds safetensors under another name only ({file}); the weights must be {WEIGHTS} \
                  or {INDEX} and its shards"
             ),
-            _ => format!("holds neither {WEIGHTS} nor {INDEX}"),
+            _ => format!("holds neither {WEIGHTS} nor {INDEX}; give a folder in the Hugging Face layout, or a .gguf file"),
         });
     }
     if !has("config.json") {

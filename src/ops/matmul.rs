@@ -379,6 +379,7 @@ mod tests {
                 let mut got = start.clone();
                 let dst = got.as_mut_ptr();
                 let p = Product { dims: (m, n, k), dst, rs, a, b, alpha: 0.5, add };
+                // SAFETY: `got` holds m rows of rs values, and the machine has the instructions.
                 unsafe { kernel(simd, p) };
                 for i in 0..m {
                     for j in 0..rs {
@@ -414,6 +415,7 @@ mod tests {
                     let mut out = vec![0f32; m * n];
                     let (a, b, dst) = (a.from(row, 0), b.from(0, col), out.as_mut_ptr());
                     let p = Product { dims: (m, n, k), dst, rs: n, a, b, alpha: 1.0, add: false };
+                    // SAFETY: `out` holds m * n values, and the machine has the instructions.
                     unsafe { kernel(simd, p) };
                     out
                 };

@@ -26,6 +26,8 @@ pub mod norm;
 pub mod residual;
 pub mod rope;
 pub mod simd;
+#[cfg(test)]
+mod small_tests;
 pub mod stored;
 pub mod weight;
 
@@ -95,6 +97,7 @@ pub(crate) fn like(values: Vec<f32>, x: &Tensor) -> Result<Option<Tensor>> {
 pub(crate) struct Shared(pub *mut f32);
 // SAFETY: every use writes blocks that no other task touches, see the callers.
 unsafe impl Send for Shared {}
+// SAFETY: as above.
 unsafe impl Sync for Shared {}
 
 impl Shared {

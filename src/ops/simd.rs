@@ -169,10 +169,11 @@ pub fn wide<R>(f: impl FnOnce() -> R) -> R {
         unsafe fn avx512<R>(f: impl FnOnce() -> R) -> R {
             f()
         }
-        // SAFETY: `here` is what the machine has.
         match Simd::here() {
             Simd::Portable => {}
+            // SAFETY: `here` is what the machine has.
             Simd::Avx2 => return unsafe { avx2(f) },
+            // SAFETY: as above.
             _ => return unsafe { avx512(f) },
         }
     }

@@ -247,7 +247,9 @@ fn roles(w: &Written) -> Checked {
     ];
     for (key, name) in roles.iter().filter_map(|&(key, name)| Some((key, name.as_ref()?))) {
         let known = name == BASE || w.conditions.iter().any(|c| c.name == *name);
-        hold(known, key, format!("`{name}` is no condition of the study"))?;
+        let all: Vec<&str> = w.conditions.iter().map(|c| c.name.as_str()).collect();
+        let all = all.join(", ");
+        hold(known, key, format!("`{name}` is no condition of the study; there are {all}"))?;
     }
     for (key, name) in &roles[1..] {
         let why = "is `base`, to which nothing was done; name a condition";

@@ -43,7 +43,7 @@ pub type Result<T, E = StudyError> = std::result::Result<T, E>;
 #[allow(missing_docs)] // Each sentence names the fields that it is made of.
 pub enum StudyError {
     /// A file that cannot be read.
-    #[error("{path}: cannot be read ({source})")]
+    #[error("{path}: cannot be read ({source}); check the path and its permissions")]
     Read { path: PathBuf, source: std::io::Error },
     /// A file that cannot be written.
     #[error("{path}: cannot be written ({source}); check the folder and the free space")]
