@@ -29,7 +29,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test lint fuzz fuzz-corpus miri deny sbom wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test soak lint fuzz fuzz-corpus miri deny sbom wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ test: setup .venv-test/.stamp .venv-notebooks/.stamp ## check the texts, run the
 	.venv-test/bin/python tests/python/recompute.py target/tmp/study --self-test
 	.venv-test/bin/python tests/python/recompute.py target/tmp/harbour --texts target/tmp/harbour-texts --self-test
 	.venv-notebooks/bin/python tests/python/test_notebooks.py $(RESIDUUM) target/tmp/study target/tmp/harbour
+
+soak: build model ## kill the quick study 30 times, then 2 hours (SOAK_HOURS) of capture, training and scoring with the slope of memory
+	$(PYTHON) tests/python/soak.py $(RESIDUUM) --kills 30 --hours $${SOAK_HOURS:-2}
 
 lint: setup ## check the format and the lints
 	$(CARGO) fmt --check

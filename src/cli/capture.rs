@@ -2,18 +2,19 @@
 //!
 //! Samples stand in the file in the order of the texts. A capture hands them out in the order of
 //! its batches, so texts are read in parts of a bounded size, put in order, and passed to the
-//! writer's thread while the next part is computed.
+//! writer's thread while the next part is computed. The file is read twice, once to check every text
+//! before any is computed, so that memory does not grow with their number.
 
-use super::reading::{self, Missing};
+use super::reading::{self, Lacking, Missing};
 use super::state::{self, ModelChoice};
 use super::{kept::Origin, layers::Layers, output::Outputs, Console};
 use crate::analysis::records::distinct;
 use crate::capture::{capture, CaptureError, Position, Request, BUDGET};
 use crate::materials::{self, texts, TextRow};
 use crate::model::agreement::TEXTS;
-use crate::model::{Decoder, Interventions, Packed, Role, Tokens};
+use crate::model::{Decoder, Interventions, Packed, Role, Tokenizer, Tokens};
 use crate::store::{ActivationSpec, ActivationWriter, Precision, Sample};
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use clap::Args;
 use ndarray::Array2;
 use serde_json::json;
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of activations that are put in order at a time.
 const PART_BYTES: usize = 64 << 20;
+/// Texts that are read at a time at most.
+const MOST_TEXTS: usize = 16_384;
 
 /// Read texts and store their activations.
 ///
@@ -71,9 +74,7 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         .reads_all("--adapter", &args.adapter)
         .file_of("--out", &args.out, "HDF5", &["h5", "hdf5"])
         .take(out.force)?;
-    let text = materials::read(&args.texts)?;
-    let rows = texts::parse(&text, &args.texts)?;
-    let n = rows.len();
+    let held = checked(&args.texts)?;
     let loading = Instant::now();
     let adapter = args.adapter.as_deref();
     args.adapter = adapter.map(|a| state::adapter_folder(a, out)).transpose()?;
@@ -82,17 +83,25 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
     let decoder = state::state(&model.decoder, args.adapter.as_deref())?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let layers = args.layers.of(decoder.layers())?;
-    let mut texts = Texts { file: &args.texts, tokens: Vec::with_capacity(n), rows };
-    for (i, row) in texts.rows.iter().enumerate() {
-        let read = reading::rendered(&model.tokenizer, &row.body, args.system.as_deref());
-        texts.tokens.push(read.with_context(|| texts.place(i))?.1);
-    }
+    let positions = distinct(args.positions.iter().copied());
+    let (file, tokenizer, system) = (&*args.texts, &model.tokenizer, args.system.as_deref());
+    let texts = Texts { file, tokenizer, system, held };
+    let mut lacking = Lacking::new(&args.texts, &positions);
+    let (mut n, mut n_tokens, mut beginning) = (0, 0, Vec::new());
+    texts.each(&mut |row, tokens| {
+        lacking.see(&row, &tokens);
+        n += 1;
+        n_tokens += tokens.ids.len();
+        if n <= TEXTS {
+            beginning.push(tokens);
+        }
+        Ok(())
+    })?;
     let condition = match &args.adapter {
         Some(folder) => state::folder_name(folder),
         None => state::BASE.to_string(),
     };
-    let positions = distinct(args.positions.iter().copied());
-    let missing = reading::missing(texts.file, (&texts.rows, &texts.tokens), &positions, "NaN")?;
+    let missing = lacking.missing("NaN")?;
     missing.iter().for_each(|m| out.warn(&m.text));
     let spec = ActivationSpec {
         condition: condition.clone(),
@@ -114,16 +123,15 @@ pub fn run(mut args: CaptureArgs, out: &Console) -> Result<()> {
         "at": spec.positions, "layers": layers, "budget": args.budget,
     });
     let group = spec.group();
-    model.decoder.note(&Packed::of(&texts.tokens[..n.min(TEXTS)]));
+    model.decoder.note(&Packed::of(&beginning));
     let mut attrs = Origin { model: &model, config, seed: 0 }.attrs();
     attrs.warnings.extend(missing.iter().map(|m| m.text.clone()));
     let mut writer = ActivationWriter::create(&args.out, &attrs, spec)?;
     let request = Request { positions, layers: layers.clone(), budget: args.budget, absent: true };
     let begun = Instant::now();
-    let (computed_rows, seconds) = texts.store(&decoder, &request, &mut writer, out)?;
+    let (computed_rows, seconds) = texts.store(n, &decoder, &request, &mut writer, out)?;
     writer.finish()?;
     let total_seconds = begun.elapsed().as_secs_f64();
-    let n_tokens: usize = texts.tokens.iter().map(|t| t.ids.len()).sum();
     let file_bytes = std::fs::metadata(&args.out).map_or(0, |m| m.len());
     let (file, megabytes) = (args.out.display(), file_bytes as f64 / 1e6);
     let speed = n_tokens as f64 / seconds;
@@ -150,80 +158,142 @@ fn role(tokens: &Tokens) -> String {
     last.map_or(String::new(), |r| r.name().into())
 }
 
-/// The texts of a file, by row.
+/// The texts of a file, read as often as they are needed: all of them are never in memory.
 struct Texts<'a> {
     file: &'a Path,
-    rows: Vec<TextRow>,
-    tokens: Vec<Tokens>,
+    tokenizer: &'a Tokenizer,
+    system: Option<&'a str>,
+    /// Those of a pipe, which is read once.
+    held: Option<Vec<TextRow>>,
 }
 
+/// Looks at every row before the model is loaded; gives those of a pipe.
+fn checked(file: &Path) -> Result<Option<Vec<TextRow>>> {
+    match file.is_file() {
+        true => texts::each(file, &mut |_| anyhow::Ok(())).map(|()| None),
+        false => Ok(Some(texts::parse(&materials::read(file)?, file)?)),
+    }
+}
+
+/// Takes a row with its tokens.
+type Take<'a> = &'a mut dyn FnMut(TextRow, Tokens) -> Result<()>;
+
 impl Texts<'_> {
-    fn place(&self, i: usize) -> String {
-        reading::place(self.file, &self.rows[i])
+    /// Hands on every text in order.
+    fn each(&self, take: Take) -> Result<()> {
+        let mut rendered = |row: TextRow| {
+            let read = reading::rendered(self.tokenizer, &row.body, self.system);
+            let tokens = read.with_context(|| reading::place(self.file, &row))?.1;
+            take(row, tokens)
+        };
+        match &self.held {
+            Some(rows) => rows.iter().cloned().try_for_each(rendered),
+            None => texts::each(self.file, &mut rendered),
+        }
     }
 
-    /// Reads the texts and hands them to the writer; gives the rows computed and the seconds spent
+    /// Reads the `n` texts and hands them to the writer; gives the rows computed and the seconds spent
     /// on anything but the writer.
     fn store(
         &self,
+        n: usize,
         decoder: &Decoder,
         request: &Request,
         writer: &mut ActivationWriter,
         out: &Console,
     ) -> Result<(usize, f64)> {
-        let n = self.rows.len();
         let begun = Instant::now();
-        let mut waited = Duration::ZERO;
-        let mut computed_rows = 0;
-        let mut ready: VecDeque<Sample> = VecDeque::new();
         let mut progress = out.bar("reading", n);
         let a_text = 4 * request.positions.len() * request.layers.len() * decoder.hidden();
-        let part = (PART_BYTES / a_text.max(1)).max(64);
-        for first in (0..n).step_by(part) {
-            let end = (first + part).min(n);
-            let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); end - first];
-            let mut sink = |i: usize, p: usize, values: Array2<f32>| {
-                // Of a text without the position there is no row: only such are NaN.
-                if !values.iter().all(|v| v.is_nan()) {
-                    held[i].push((p, values));
-                }
-                if p + 1 == request.positions.len() {
-                    progress.step("");
-                    if let Some(sample) = ready.pop_front() {
-                        let handing = Instant::now();
-                        writer.append(sample).map_err(|e| CaptureError::Sink(e.to_string()))?;
-                        waited += handing.elapsed();
-                    }
-                }
-                Ok(())
-            };
-            let none = Interventions::none();
-            let work = capture(decoder, &self.tokens[first..end], request, &none, &mut sink);
-            let work = work.map_err(|e| match e {
-                CaptureError::NotFinite { text, position, layer } => {
-                    let place = self.place(first + text);
-                    anyhow!("{place}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter")
-                }
-                other => other.into(),
-            })?;
-            computed_rows += work.rows;
-            for (i, values) in held.into_iter().enumerate() {
-                let row = &self.rows[first + i];
-                ready.push_back(Sample {
-                    set: "texts".into(),
-                    prompt_id: row.id.clone(),
-                    label: row.label.clone().unwrap_or_default(),
-                    role: role(&self.tokens[first + i]),
-                    n_tokens: self.tokens[first + i].ids.len() as u32,
-                    rows: values,
-                });
+        let size = (PART_BYTES / a_text.max(1)).clamp(64, MOST_TEXTS);
+        let mut reader = Reader {
+            file: self.file,
+            decoder,
+            request,
+            writer,
+            waited: Duration::ZERO,
+            computed_rows: 0,
+            ready: VecDeque::new(),
+        };
+        let (mut part, mut seen): (Vec<(TextRow, Tokens)>, usize) = (Vec::new(), 0);
+        self.each(&mut |row, tokens| {
+            part.push((row, tokens));
+            seen += 1;
+            match part.len() == size {
+                true => reader.read(std::mem::take(&mut part), &mut || progress.step("")),
+                false => Ok(()),
             }
+        })?;
+        if !part.is_empty() {
+            reader.read(part, &mut || progress.step(""))?;
         }
         drop(progress);
-        let seconds = (begun.elapsed() - waited).as_secs_f64();
-        for sample in ready {
-            writer.append(sample)?;
+        ensure!(
+            seen == n,
+            "{} changed while it was read: it had {n} texts, then {seen}; run again",
+            self.file.display()
+        );
+        let seconds = (begun.elapsed() - reader.waited).as_secs_f64();
+        for sample in reader.ready {
+            reader.writer.append(sample)?;
         }
-        Ok((computed_rows, seconds))
+        Ok((reader.computed_rows, seconds))
+    }
+}
+
+/// From parts of the texts to the writer.
+struct Reader<'a> {
+    file: &'a Path,
+    decoder: &'a Decoder,
+    request: &'a Request,
+    writer: &'a mut ActivationWriter,
+    /// Time in which the writer kept it from working.
+    waited: Duration,
+    computed_rows: usize,
+    /// Of the part before, written while the next is computed.
+    ready: VecDeque<Sample>,
+}
+
+impl Reader<'_> {
+    /// Reads one part; `step` is told each text.
+    fn read(&mut self, part: Vec<(TextRow, Tokens)>, step: &mut dyn FnMut()) -> Result<()> {
+        let (rows, tokens): (Vec<TextRow>, Vec<Tokens>) = part.into_iter().unzip();
+        let mut held: Vec<Vec<(usize, Array2<f32>)>> = vec![Vec::new(); rows.len()];
+        let Reader { writer, waited, ready, request, .. } = self;
+        let mut sink = |i: usize, p: usize, values: Array2<f32>| {
+            // Of a text without the position there is no row: only such are NaN.
+            if !values.iter().all(|v| v.is_nan()) {
+                held[i].push((p, values));
+            }
+            if p + 1 == request.positions.len() {
+                step();
+                if let Some(sample) = ready.pop_front() {
+                    let handing = Instant::now();
+                    writer.append(sample).map_err(|e| CaptureError::Sink(e.to_string()))?;
+                    *waited += handing.elapsed();
+                }
+            }
+            Ok(())
+        };
+        let work = capture(self.decoder, &tokens, request, &Interventions::none(), &mut sink);
+        let work = work.map_err(|e| match e {
+            CaptureError::NotFinite { text, position, layer } => {
+                let place = reading::place(self.file, &rows[text]);
+                anyhow!("{place}: the activation at `{position}` after block {layer} is NaN or infinite; the model's numbers overflowed there: look at the text and at any adapter")
+            }
+            other => other.into(),
+        })?;
+        self.computed_rows += work.rows;
+        for ((row, tokens), rows) in rows.into_iter().zip(tokens).zip(held) {
+            self.ready.push_back(Sample {
+                set: "texts".into(),
+                prompt_id: row.id,
+                label: row.label.unwrap_or_default(),
+                role: role(&tokens),
+                n_tokens: tokens.ids.len() as u32,
+                rows,
+            });
+        }
+        Ok(())
     }
 }

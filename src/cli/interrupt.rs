@@ -57,6 +57,8 @@ pub fn on(command: &Command) {
     unsafe {
         libc::signal(libc::SIGINT, handler as libc::sighandler_t);
         libc::signal(libc::SIGTERM, handler as libc::sighandler_t);
+        // A file beyond the user's limit is then an error that is told.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 

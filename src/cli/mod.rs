@@ -49,7 +49,7 @@ pub use console::Console;
 use crate::model::{Held, Place, Placement, RowOrder};
 use crate::ops::simd::Simd;
 use crate::record;
-use crate::store::Frame;
+use crate::store::{room, Frame};
 use anyhow::Context;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -95,6 +95,10 @@ pub struct Global {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Memory that the program may take, such as 8GB: a study that needs more does not start [default:
+    /// what there is]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = room::parse_bytes)]
+    pub max_memory: Option<u64>,
     /// Say at the end where the time went, by operation
     #[arg(long, global = true)]
     pub profile: bool,
@@ -206,6 +210,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         placement.held = cli.global.weights_as;
     }
     placement.order = cli.global.gguf_order;
+    cli.global.max_memory.into_iter().for_each(room::give_memory);
     let out = Console::new(&cli.global, placement);
     interrupt::on(&cli.command);
     let begun = std::time::Instant::now();

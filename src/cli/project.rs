@@ -100,7 +100,9 @@ pub fn run(mut args: ProjectArgs, out: &Console) -> Result<()> {
     let positions = distinct(args.positions.iter().copied());
     let mut result = Results::default();
     if !args.tokens {
-        let missing = reading::missing(&args.texts, (&rows, &tokens), &positions, "no row")?;
+        let mut lacking = reading::Lacking::new(&args.texts, &positions);
+        rows.iter().zip(&tokens).for_each(|(row, tokens)| lacking.see(row, tokens));
+        let missing = lacking.missing("no row")?;
         let about = |m: Missing| WarningRow { about: m.position.to_string(), text: m.text };
         result.warnings = missing.into_iter().map(about).collect();
         out.doubts(&result.warnings);

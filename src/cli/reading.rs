@@ -27,30 +27,49 @@ impl Missing {
     }
 }
 
-/// The positions that some texts lack, where they then have `instead`.
-///
-/// # Errors
-/// A position that all of them lack.
-pub fn missing(
-    file: &Path,
-    (rows, tokens): (&[TextRow], &[Tokens]),
-    positions: &[Position],
-    instead: &str,
-) -> Result<Vec<Missing>> {
-    let (all, n) = (absent(tokens, positions), rows.len());
-    let mut found = Vec::new();
-    for &position in positions {
-        let own: Vec<_> = all.iter().filter(|a| a.position == position).collect();
-        let Some(first) = own.first() else { continue };
-        let (row, why, texts) = (&rows[first.text], first.why, own.len());
-        let place = place(file, row);
-        if texts == n {
-            bail!("{place}: there is no token at `{position}`; {why}");
-        }
-        let text = format!("{texts} of {n} texts have no token at `{position}` and {instead} there; the first is {place}: {why}");
-        found.push(Missing { position, texts, first: row.id.clone(), text });
+/// Texts without a token at a position, counted one after the other.
+pub struct Lacking<'a> {
+    file: &'a Path,
+    positions: &'a [Position],
+    /// Texts seen.
+    n: usize,
+    /// By position, how many lack it, and of the first: where it is written, its id, and why.
+    found: Vec<Option<(usize, String, String, &'static str)>>,
+}
+
+impl<'a> Lacking<'a> {
+    /// Of the texts of a file.
+    pub fn new(file: &'a Path, positions: &'a [Position]) -> Self {
+        Lacking { file, positions, n: 0, found: vec![None; positions.len()] }
     }
-    Ok(found)
+
+    /// Takes the next text.
+    pub fn see(&mut self, row: &TextRow, tokens: &Tokens) {
+        self.n += 1;
+        for (found, position) in self.found.iter_mut().zip(self.positions) {
+            let lacks = absent(std::slice::from_ref(tokens), &[*position]);
+            let Some(lacks) = lacks.first() else { continue };
+            let first = || (0, place(self.file, row), row.id.clone(), lacks.why);
+            found.get_or_insert_with(first).0 += 1;
+        }
+    }
+
+    /// The positions that some texts lack, where they then have `instead`.
+    ///
+    /// # Errors
+    /// A position that all of them lack.
+    pub fn missing(self, instead: &str) -> Result<Vec<Missing>> {
+        let (n, mut all) = (self.n, Vec::new());
+        for (found, &position) in self.found.into_iter().zip(self.positions) {
+            let Some((texts, place, first, why)) = found else { continue };
+            if texts == n {
+                bail!("{place}: there is no token at `{position}`; {why}");
+            }
+            let text = format!("{texts} of {n} texts have no token at `{position}` and {instead} there; the first is {place}: {why}");
+            all.push(Missing { position, texts, first, text });
+        }
+        Ok(all)
+    }
 }
 
 /// A row as the model is given it, its prompt opened for an answer where it has none; `system` is put

@@ -158,7 +158,7 @@ pub(super) fn other_form(text: &str) -> Option<(usize, String)> {
     Some((line, found))
 }
 
-fn is_note(line: &str) -> bool {
+pub(super) fn is_note(line: &str) -> bool {
     #[derive(Deserialize)]
     struct HasAbout {
         #[serde(rename = "about")]

@@ -7,10 +7,14 @@
 //! `capture`'s.
 
 use super::conversations::check_messages;
-use super::lines::{At, Ids, Lines, PlainNote};
-use super::Result;
+use super::lines::{is_note, At, Ids, Lines, PlainNote};
+use super::{MaterialError, Result};
 use crate::model::Message;
 use serde::Deserialize;
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 const NOTE: &str = r#"{"about": {...}}"#;
@@ -114,6 +118,82 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<TextRow>> {
     lines.rows(ROW)?.into_iter().map(checked).collect()
 }
 
+/// Longest line that is read by itself.
+const LONGEST: u64 = 16 << 20;
+
+/// Reads the texts of a file one after the other, as [`parse`] does and with its errors; memory grows with
+/// their number by eight bytes a text. Rows that were handed on before an error stay so.
+///
+/// # Errors
+/// As [`parse`] and of reading the file; what `take` refuses.
+pub fn each<E: From<MaterialError>>(
+    path: &Path,
+    take: &mut dyn FnMut(TextRow) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut handed = 0;
+    let mut refused = None;
+    let mut count = |row| match take(row) {
+        Ok(()) => {
+            handed += 1;
+            true
+        }
+        Err(e) => {
+            refused = Some(e);
+            false
+        }
+    };
+    let plain = path.is_file() && streamed(path, &mut count).is_some();
+    if let Some(e) = refused {
+        return Err(e);
+    }
+    if plain {
+        return Ok(());
+    }
+    // Whatever is odd about the file is told by who reads it whole.
+    let rows = parse(&super::read(path)?, path)?;
+    rows.into_iter().skip(handed).try_for_each(take)
+}
+
+/// Hands on rows until `take` has enough; none where the file is not plainly rows in UTF-8.
+fn streamed(path: &Path, take: &mut dyn FnMut(TextRow) -> bool) -> Option<()> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let (mut bytes, mut number) = (Vec::new(), 0);
+    let (mut n, mut ids) = (0usize, HashSet::new());
+    let (keys, mut begun) = (RandomState::new(), false);
+    loop {
+        bytes.clear();
+        let read = (&mut file).take(LONGEST).read_until(b'\n', &mut bytes).ok()?;
+        if read == 0 {
+            // No rows are an error.
+            return (n > 0).then_some(());
+        }
+        if read as u64 == LONGEST {
+            return None;
+        }
+        number += 1;
+        let line = std::str::from_utf8(&bytes).ok()?;
+        let line = if number == 1 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        if !std::mem::replace(&mut begun, true) && is_note(line) {
+            serde_json::from_str::<PlainNote>(line).ok()?;
+            continue;
+        }
+        // Of what is no row, or a key that stands twice, the whole reader knows how to tell.
+        let written: Written = serde_json::from_str(line).ok()?;
+        if written.id.trim().is_empty() || !ids.insert(keys.hash_one(&written.id)) {
+            return None;
+        }
+        let row = written.checked(At { path, line: number }).ok()?;
+        n += 1;
+        if !take(row) {
+            return Some(());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +247,39 @@ mod tests {
     fn an_id_stands_once() {
         let row = r#"{"id":"a","text":"T"}"#;
         assert!(one(&format!("{row}\n\n{row}")).unwrap_err().contains("line 3"));
+    }
+
+    #[test]
+    fn one_by_one_is_the_same_as_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.jsonl");
+        let row = |id: &str| format!("{{\"id\":\"{id}\",\"text\":\"T {id}\"}}\n");
+        let rows = row("a") + "\n" + &row("b");
+        let wide: String = format!("\u{feff}{rows}");
+        let cases = [
+            rows.clone(),
+            wide,
+            format!("{{\"about\": {{}}}}\n{rows}"),
+            format!("{rows}{{\"about\": {{}}}}\n"),
+            rows.clone() + &row("a"),
+            rows.clone() + &row(" "),
+            rows.clone() + "{\"id\":\"c\"}",
+            rows.clone() + "{\"id\":\"c\",",
+            "[]".into(),
+            "\n".into(),
+            String::new(),
+        ];
+        for text in cases {
+            std::fs::write(&path, &text).unwrap();
+            let mut seen = Vec::new();
+            let ended = each::<MaterialError>(&path, &mut |row| {
+                seen.push(row);
+                Ok(())
+            });
+            match parse(&text, &path) {
+                Ok(all) => assert_eq!((ended.is_ok(), seen), (true, all), "{text}"),
+                Err(e) => assert_eq!(ended.unwrap_err().to_string(), e.to_string(), "{text}"),
+            }
+        }
     }
 }

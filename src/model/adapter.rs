@@ -13,7 +13,7 @@ use super::decoder::{Branch, Decoder, LINEARS};
 use super::error::{ModelError, Result};
 use super::weights::{as_safetensors, map_file, safetensors};
 use crate::ops::weight::Weight;
-use crate::store::atomic;
+use crate::store::{atomic, manifest::hold_to_record};
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -88,6 +88,7 @@ impl Adapter {
         let declared = config.targets.declared(model.layers())?;
         let file = folder.join("adapter_model.safetensors");
         refuse_pickle(folder, &file)?;
+        hold_to_record(&file)?;
         let map = map_file(&file)?;
         let st = safetensors(&file, &map)?;
         Ok(Adapter {

@@ -3,6 +3,7 @@
 use super::ReportError;
 use crate::analysis::findings::{doubts, findings};
 use crate::analysis::records::{FindingRow, ReferencePointRow, Results, WarningRow};
+use crate::store::manifest::hold_to_record;
 use crate::store::{ActivationReader, ResultsReader, RootAttrs};
 use std::path::Path;
 
@@ -24,6 +25,7 @@ impl Opened {
     /// # Errors
     /// A file of activations, and those of reading.
     pub fn at(path: &Path) -> Result<Self, ReportError> {
+        hold_to_record(path)?;
         let reader = ResultsReader::open(path)?;
         if ActivationReader::open(path).is_ok() {
             return Err(ReportError::Activations { path: path.into() });

@@ -41,6 +41,9 @@ pub enum StoreError {
     /// A file of rows that is no text.
     #[error("{path}, line {line}: {why}", path = .path.display())]
     NotText { path: PathBuf, line: usize, why: String },
+    /// A file that is not what its run wrote.
+    #[error("{path} is not as {record} says it was written, so it was changed or damaged since: write it again with the command that made it, or bring back a copy", path = .path.display(), record = .record.display())]
+    Altered { path: PathBuf, record: PathBuf },
     /// A file that does not begin like HDF5.
     #[error("{path} is not an HDF5 file: give the results.h5 or the activation file of a run", path = .path.display())]
     NotHdf5 { path: PathBuf },

@@ -145,6 +145,27 @@ impl Manifest {
     }
 }
 
+/// Refuses a file that a finished run wrote and that is not what it wrote: its digest is held against the
+/// record in its folder, or in one of the two above. A file that no record names is taken as it is.
+///
+/// # Errors
+/// `Altered`; `Io` where it cannot be read.
+pub fn hold_to_record(path: &Path) -> Result<()> {
+    let Ok(real) = fs::canonicalize(path) else { return Ok(()) };
+    for folder in real.ancestors().skip(1).take(3) {
+        let Ok(record) = Manifest::read(folder) else { continue };
+        let name = real.strip_prefix(folder).unwrap_or(&real).to_string_lossy().into_owned();
+        let Some(then) = record.outputs.get(&name) else { continue };
+        // The record of a run at work is older than its files.
+        if record.finished.is_some() && digest::of_file(&real)? != *then {
+            let record = folder.join(FILE_NAME);
+            return Err(StoreError::Altered { path: path.into(), record });
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
 /// Version of the libhdf5 in use.
 pub fn hdf5_version() -> String {
     let (major, minor, patch) = hdf5::library_version();
@@ -196,6 +217,26 @@ fn is_commit(text: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_a_finished_run_wrote_is_held_to_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("deep/a.h5");
+        fs::create_dir(dir.path().join("deep")).unwrap();
+        fs::write(&file, "as it was").unwrap();
+        let mut m = Manifest::new(vec![], json!({}));
+        m.add_output(dir.path(), "deep/a.h5").unwrap();
+        m.write(dir.path()).unwrap();
+        fs::write(&file, "as it wos").unwrap();
+        hold_to_record(&file).unwrap();
+        m.finished = Some(time::utc_now());
+        m.write(dir.path()).unwrap();
+        let error = hold_to_record(&file).unwrap_err().to_string();
+        assert!(error.contains("deep/a.h5") && error.contains("manifest.json"), "{error}");
+        fs::write(&file, "as it was").unwrap();
+        hold_to_record(&file).unwrap();
+        hold_to_record(&dir.path().join("absent")).unwrap();
+    }
 
     #[test]
     fn a_build_names_the_commit_that_it_comes_from() {

@@ -7,6 +7,29 @@
 use super::hardware::kib;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that the user gives this process; as many as there are where it is all bits.
+static GIVEN: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// From here on [`memory`] is at most `bytes`.
+pub fn give_memory(bytes: u64) {
+    GIVEN.store(bytes, Ordering::Relaxed);
+}
+
+/// A number of bytes as it is written: `1500000000`, `1500MB` or `1.5GB`.
+///
+/// # Errors
+/// Another form, with the forms there are.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [("GB", 1e9), ("MB", 1e6), ("", 1.0)];
+    let read =
+        |(unit, of): &(&str, f64)| Some(text.strip_suffix(unit)?.trim().parse::<f64>().ok()? * of);
+    let bytes = units.iter().find_map(read).filter(|b| (1.0..1e18).contains(b));
+    bytes
+        .map(|b| b as u64)
+        .ok_or_else(|| format!("`{text}` is no size; write 8GB, 1500MB or a number of bytes"))
+}
 
 /// Bytes of memory that this process may come to have.
 pub fn memory() -> Option<u64> {
@@ -20,7 +43,8 @@ pub fn memory() -> Option<u64> {
     });
     let groups = group_limits(&read("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"));
     let address = address_limit(&read("/proc/self/limits"));
-    whole.into_iter().chain(groups).chain(address).min()
+    let given = Some(GIVEN.load(Ordering::Relaxed)).filter(|g| *g < u64::MAX);
+    whole.into_iter().chain(groups).chain(address).chain(given).min()
 }
 
 /// Bytes that are free on the file system of a path, or of the nearest folder above it that exists.
@@ -89,6 +113,16 @@ mod tests {
             "Limit  Soft Limit  Hard Limit  Units\nMax address space  unlimited unlimited bytes\n";
         assert_eq!(address_limit(limits), None);
         assert_eq!(address_limit(&limits.replace("unlimited", "77")), Some(77));
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        for (text, bytes) in [("7", 7), ("1500MB", 1_500_000_000), ("1.5 GB", 1_500_000_000)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1GB", "8GiB", "0", "nanGB", "infMB"] {
+            assert!(parse_bytes(text).unwrap_err().contains("1500MB"), "{text}");
+        }
     }
 
     #[test]
