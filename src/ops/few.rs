@@ -61,8 +61,7 @@ unsafe fn sums<const R: usize>(
 ) -> [[f32; DOTS]; R] {
     // (rows of x, rows of w)
     type Lanes<const R: usize> = [[__m512; DOTS]; R];
-    let zero = [[_mm512_setzero_ps(); DOTS]; R];
-    let mut sums = zero;
+    let mut sums: Lanes<R> = [[_mm512_setzero_ps(); DOTS]; R];
     let parts = k.div_ceil(32 * PART);
     let mut all = [const { MaybeUninit::<Lanes<R>>::uninit() }; PARTS];
     let mut next = [PART; DOTS];
@@ -72,10 +71,10 @@ unsafe fn sums<const R: usize>(
         #[inline(always)]
         |j, c, q, d, m| {
             if c == next[j] {
-                for i in 0..R {
-                    let part: *mut Lanes<R> = all[c / PART - 1].as_mut_ptr();
-                    (*part)[i][j] = sums[i][j];
-                    sums[i][j] = zero[i][j];
+                let part: *mut Lanes<R> = all[c / PART - 1].as_mut_ptr();
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    (*part)[i][j] = sum[j];
+                    sum[j] = _mm512_setzero_ps();
                 }
                 next[j] += PART;
             }
