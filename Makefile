@@ -29,7 +29,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help study test soak lint fuzz fuzz-corpus miri deny sbom wheel page calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
+.PHONY: help study test soak lint fuzz fuzz-corpus miri deny sbom wheel page snakemake calibrate bench-geometry bench-growth bench-kernels peers peers-bench cuda setup build model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -107,6 +107,9 @@ page: setup ## open a report in a headless Chromium, which apt-get installs wher
 	$(CARGO) test --release --locked --test report left_for_the_browser
 	$(PYTHON) tests/python/test_page.py target/tmp/page/report.html --require --shots target/page
 
+snakemake: setup .venv-snakemake/.stamp ## run the stages of a toy study under real Snakemake, killed and gone on with (minutes)
+	$(CARGO) test --release --locked --test engines -- --test-threads 1
+
 calibrate: setup ## plant known answers and hold every statistic to them (minutes)
 	$(CARGO) run --release --locked --quiet --example calibrate
 
@@ -159,7 +162,8 @@ model: build ## fetch the default model, once
 .venv-notebooks/.stamp: notebooks-export/requirements.txt
 .venv-peers/.stamp: tests/oracles/requirements.txt
 .venv-wheel/.stamp: tests/python/requirements-wheel.txt
-.venv-test/.stamp .venv-notebooks/.stamp .venv-peers/.stamp .venv-wheel/.stamp:
+.venv-snakemake/.stamp: tests/engines/requirements.txt
+.venv-test/.stamp .venv-notebooks/.stamp .venv-peers/.stamp .venv-wheel/.stamp .venv-snakemake/.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: set PYTHON" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet -r $<
@@ -179,4 +183,4 @@ model: build ## fetch the default model, once
 
 clean: ## remove what was built or fetched here; runs stay
 	$(CARGO) clean
-	rm -rf .tools .venv-test .venv-notebooks .venv-peers .venv-wheel .venv-wheel-empty .cuda
+	rm -rf .tools .venv-test .venv-notebooks .venv-peers .venv-wheel .venv-wheel-empty .venv-snakemake .cuda

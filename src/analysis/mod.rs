@@ -15,6 +15,7 @@ pub mod findings;
 mod fine_tunes;
 pub mod geometry;
 pub mod link;
+pub mod merge;
 pub mod mixing;
 pub mod power;
 pub mod projection;

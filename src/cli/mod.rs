@@ -26,6 +26,7 @@ mod kept;
 pub mod layers;
 mod link;
 mod materials;
+mod merge;
 mod model;
 mod notebook;
 mod output;
@@ -40,6 +41,8 @@ mod show;
 pub mod state;
 mod steer;
 mod study;
+mod study_jobs;
+mod study_place;
 mod template;
 mod validate;
 mod vectors;
@@ -160,6 +163,7 @@ pub enum Command {
     Plot(plot::PlotArgs),
     Show(show::ShowArgs),
     Compare(compare::CompareArgs),
+    Merge(merge::MergeArgs),
     Notebook(notebook::NotebookArgs),
     H5(h5::H5Args),
     /// Run, plan, check or begin a whole study: fine-tunes, activations, directions, coupling,
@@ -279,6 +283,7 @@ fn dispatch(command: Command, out: &Console) -> anyhow::Result<()> {
         Command::Plot(args) => plot::run(args, out),
         Command::Show(args) => show::run(args, out),
         Command::Compare(args) => compare::run(args, out),
+        Command::Merge(args) => merge::run(&args, out),
         Command::Notebook(args) => notebook::run(args, out),
         Command::H5(args) => h5::run(args, out),
         Command::Study(args) => study::run(args, out),

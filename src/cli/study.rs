@@ -1,18 +1,18 @@
 //! `residuum study`: run, plan, check, clean, init.
 
-use super::{console::Console, kept::of_run, output::Outputs, parts::Stages};
+use super::study_place::{load, load_model, Place};
+use super::{console::Console, kept::of_run, output::Outputs, parts::Stages, study_jobs};
 use crate::analysis::power::{power, PowerRow};
 use crate::analysis::records::Results;
 use crate::materials::lint::Severity;
-use crate::model::{resolve, Model};
 use crate::report::sentences::{declared, said};
 use crate::speed::{measure, Rates};
 use crate::store::{frame::tidy, time::span, Frame, ResultsReader};
 use crate::study::layout::{Layout, DECLARATION, RESULTS};
 use crate::study::{
-    clean::Left, day, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
+    clean::Left, declaration, files::Digests, fit, lints, manifest::Study, marker::Marker,
     marker::Why, plan::plan, price::Price, renders::Rendered, run, run::Event, stage::Stage,
-    template,
+    take::take, template,
 };
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Subcommand};
@@ -24,16 +24,6 @@ use std::path::{Path, PathBuf};
 pub struct StudyArgs {
     #[command(subcommand)]
     command: StudyCommand,
-}
-
-/// A study and its run folder.
-#[derive(Debug, Args)]
-struct Place {
-    /// Manifest, or an embedded study: `quick` (without any, too) or `full`; `./full` is a path
-    manifest: Option<PathBuf>,
-    /// Run folder
-    #[arg(long, default_value = "runs/quick")]
-    out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +41,9 @@ enum StudyCommand {
         /// Run this one stage, if what it needs is there; nothing if it is done
         #[arg(long, value_name = "STAGE")]
         only: Option<String>,
+        /// Take stages that this other run folder finished from the same inputs from there
+        #[arg(long, value_name = "RUN")]
+        from: Option<PathBuf>,
     },
     /// Print the stages of a study with their expected cost, and whether they are done or why not;
     /// with --json also what each depends on and writes. With --declare, write what will be run into
@@ -99,6 +92,8 @@ enum StudyCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    Export(study_jobs::ExportArgs),
+    Sweep(study_jobs::SweepArgs),
     /// Write a commented manifest and example files to edit.
     ///
     /// Example: residuum study init my
@@ -111,7 +106,11 @@ enum StudyCommand {
 /// Runs the command.
 pub fn run(args: StudyArgs, console: &Console) -> Result<()> {
     match args.command {
-        StudyCommand::Run { place, only } => run_study(&place, only.as_deref(), console),
+        StudyCommand::Run { place, only, from } => {
+            run_study(&place, only.as_deref(), from.as_deref(), console)
+        }
+        StudyCommand::Export(args) => study_jobs::export(&args, console),
+        StudyCommand::Sweep(args) => study_jobs::sweep(&args, console),
         StudyCommand::Plan { place, declare, from, seconds } => {
             show(&place, declare, from.as_deref(), seconds, console)
         }
@@ -185,19 +184,6 @@ fn summary(rendered: Rendered, price: &Price) -> String {
     format!(
         "texts: {texts} rendered, the longest {longest} tokens of {context}\nto do: about {time} at the pace of a 2-core machine; {price}"
     )
-}
-
-fn load(place: &Place, console: &Console) -> Result<(Study, Model)> {
-    let study = Study::load(place.manifest.as_deref())?;
-    let model = load_model(&study, &place.out, console)?;
-    Ok((study, model))
-}
-
-/// The study's model, its chat template dated by the day of the run.
-fn load_model(study: &Study, out: &Path, console: &Console) -> Result<Model> {
-    let options = study.text_options(day::of_run(&study.written, out)?);
-    let path = resolve::resolve(&study.model, &mut |line| console.log(line))?;
-    super::state::load_from(&study.written.model, &path, &options, console)
 }
 
 fn clean(place: &Place, dry_run: bool, console: &Console) -> Result<()> {
@@ -298,14 +284,25 @@ fn said_left(left: &Left) -> String {
     format!("not in the plan, and read by nothing: {stages} ({n} files); `residuum study clean` removes them")
 }
 
-fn run_study(place: &Place, only: Option<&str>, console: &Console) -> Result<()> {
+fn run_study(
+    place: &Place,
+    only: Option<&str>,
+    from: Option<&Path>,
+    console: &Console,
+) -> Result<()> {
     let written = [RESULTS, "manifest.json", "report.html"];
     Outputs::default()
         .of_study()
         .reads_all("the manifest", place.manifest.iter().filter(|m| m.is_file()))
+        .reads_all("--from", from)
         .folder("--out", &place.out, &written)
         .check(console.force)?;
     let (study, model) = load(place, console)?;
+    if let Some(from) = from {
+        for stage in take(&study, &model, &place.out, from, only)? {
+            console.log(&format!("{stage}: taken from {}", from.display()));
+        }
+    }
     let command: Vec<String> = std::env::args().collect();
     let mut stages = Stages::of(console);
     let mut watch = |event: Event| match event {

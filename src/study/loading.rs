@@ -32,9 +32,12 @@ impl Study {
     ///
     /// # Errors
     /// As [`Study::load`].
-    pub fn of(text: Text) -> Result<Self> {
+    pub fn of(mut text: Text) -> Result<Self> {
         let written = text.parse()?;
         bounds::check(&written).map_err(|fault| text.at(fault))?;
+        if let Some(folder) = &written.folder {
+            text.folder = text.folder.join(folder);
+        }
         let (model, reference) = (model_at(&written.model, &text.folder), BASE.into());
         let mut study = Study { model, reference, written, text, ..Study::default() };
         study.load_batteries()?;

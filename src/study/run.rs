@@ -72,7 +72,7 @@ pub enum Event<'a> {
 
 /// The marker of a stage that is done, or why it is not and the right to run it, at which processes
 /// that run stages of one folder meet.
-fn taken(
+pub(super) fn taken(
     layout: &Layout,
     stage: &Stage,
     digests: &Digests,

@@ -76,6 +76,15 @@ impl Text {
         read.of_now().map_err(|fault| self.at(fault))
     }
 
+    /// The keys as they are written.
+    ///
+    /// # Errors
+    /// `Toml` where it is no TOML.
+    pub fn table(&self) -> Result<toml::Table> {
+        toml::from_str(&self.text)
+            .map_err(|e| StudyError::Toml { path: self.path.clone(), why: e.to_string() })
+    }
+
     /// A fault with its file and line.
     pub fn at(&self, fault: Fault) -> StudyError {
         StudyError::Key {

@@ -27,6 +27,9 @@ pub struct Written {
     /// The day that chat templates are told, `YYYY-MM-DD`; none: that of the run's first stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
+    /// What paths are relative to, itself relative to the manifest; none: the manifest's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Chat template for a model with several or none: a name or a Jinja file; none: the model's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,

@@ -39,6 +39,28 @@ macro_rules! results {
                 )+
             }
 
+            /// Gives the texts in some columns, of all kinds that have them, other names.
+            pub fn rename(&mut self, columns: &[&str], to: impl Fn(&str) -> String) {
+                $(
+                    let mut cells = $row::columns(&self.$field);
+                    for (field, values) in $row::META.fields.iter().zip(&mut cells) {
+                        if let (true, Values::Text(texts)) = (columns.contains(&field.name), values) {
+                            texts.iter_mut().for_each(|text| *text = to(text));
+                        }
+                    }
+                    if let Some(rows) = $row::from_columns(cells) {
+                        self.$field = rows;
+                    }
+                )+
+            }
+
+            /// Keeps the rows of some kinds.
+            pub fn retain(&mut self, kept: impl Fn(&Meta) -> bool) {
+                $(if !kept($row::META) {
+                    self.$field.clear();
+                })+
+            }
+
             /// One frame a kind, also of those without rows.
             pub fn frames(&self) -> Vec<Frame> {
                 vec![$(Frame::of(&self.$field)),+]
