@@ -5,7 +5,7 @@ use super::layout::Layout;
 use super::manifest::Study;
 use super::marker::{clear_before, Marker};
 use super::plan::plan;
-use super::run::{another, taken};
+use super::run::{another, taken as locked};
 use super::stage::Stage;
 use super::Result;
 use crate::model::Model;
@@ -30,7 +30,7 @@ pub fn take(
     let stages = plan(study, model, &layout, &digests, Rates::typical(&model.decoder))?;
     let mut taken = Vec::new();
     for s in stages.iter().filter(|s| only.is_none_or(|name| s.name == name)) {
-        let (_lock, standing) = taken(&layout, s, &digests)?;
+        let (_lock, standing) = locked(&layout, s, &digests)?;
         if standing.is_ok() {
             continue;
         }
