@@ -34,7 +34,7 @@ const LONGEST_FUNCTION: usize = 120;
 const LONGEST_FILE: usize = 450;
 /// Lines of code of `src/`, rounded up to the next 100. It rises with what users get (model families,
 /// kernels, weights as stored) and with nothing else.
-const CEILING: usize = 59_600;
+const CEILING: usize = 59_700;
 
 /// A file of `src/`.
 struct Source {
