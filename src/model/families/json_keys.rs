@@ -168,6 +168,10 @@ impl JsonKeys<'_> {
     /// Refuses two tables that say different things: transformers reads `rope_scaling` then, without the
     /// base of the other.
     fn one_table(&self) -> Result<()> {
+        let keys = ["rope_scaling", "rope_parameters"];
+        if let Some(key) = keys.iter().find(|k| self.given(k).is_some_and(|t| !t.is_object())) {
+            return Err(self.bad(key, "is not an object"));
+        }
         let without_base = |v: &Value| {
             let mut v = v.clone();
             v.as_object_mut().map(|t| t.remove("rope_theta"));
