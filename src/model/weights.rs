@@ -131,7 +131,12 @@ pub(crate) fn map_file(path: &Path) -> Result<memmap2::Mmap> {
 
 /// The tensors of a safetensors file's bytes.
 pub(super) fn safetensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    let bad = |e| ModelError::file(path, format!("not a usable safetensors file ({e}); fetch or write it again"));
+    let bad = |e| {
+        ModelError::file(
+            path,
+            format!("not a usable safetensors file ({e}); fetch or write it again"),
+        )
+    };
     SafeTensors::deserialize(bytes).map_err(bad)
 }
 
