@@ -71,8 +71,10 @@ impl Text {
     /// `Toml` where it is no TOML or has other keys;
     /// `Key` for keys of before that do not go together or with those of now.
     pub fn parse(&self) -> Result<Written> {
-        let read: Written = toml::from_str(&self.text)
-            .map_err(|e| StudyError::Toml { path: self.path.clone(), why: e.to_string() })?;
+        let read: Written = toml::from_str(&self.text).map_err(|e| StudyError::Toml {
+            path: self.path.clone(),
+            why: e.to_string().trim_end().into(),
+        })?;
         read.of_now().map_err(|fault| self.at(fault))
     }
 

@@ -15,7 +15,6 @@ pub enum Form {
     /// An object a line.
     Lines,
     Toml,
-    Text,
     Template,
     /// Eight bytes of length, that much JSON, then values.
     Safetensors,
@@ -35,7 +34,6 @@ pub fn mutated(form: Form, seed: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
             Form::Json => in_json(&out, rng).unwrap_or_else(|| text(&out, WORDS, rng)),
             Form::Lines => lines(&out, rng),
             Form::Toml => toml(&out, rng).unwrap_or_else(|| text(&out, WORDS, rng)),
-            Form::Text => text(&out, WORDS, rng),
             Form::Template => text(&out, JINJA, rng),
             Form::Safetensors => safetensors(&out, rng).unwrap_or_else(|| binary(out, rng)),
             Form::Npy => npy(&out, rng),
