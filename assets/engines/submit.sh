@@ -26,6 +26,6 @@ array() {
         --cpus-per-task="$threads" --output="$here/logs/%x-%a.log" --kill-on-invalid-dep=yes \
         ${wait:+--dependency="afterok$wait"} ${options[@]+"${options[@]}"} "$here/submit.sh" "$first")
     id[$name]=${id[$name]%%;*}
-    echo "$name: $3 jobs as ${id[$name]}${wait:+, behind ${wait#:}}"
+    echo "$name: $((last + 1)) jobs as ${id[$name]}${wait:+, behind ${wait#:}}"
 }
 
