@@ -207,7 +207,7 @@ fn half(b: &[u8], at: usize) -> f32 {
         // Exponents of f32 are 112 more.
         _ => {
             let bits = u32::from(bits);
-            f32::from_bits((bits & 0x8000) << 16 | ((bits & 0x7fff) << 13) + (112 << 23))
+            f32::from_bits(((bits & 0x8000) << 16) | (((bits & 0x7fff) << 13) + (112 << 23)))
         }
     }
 }
