@@ -256,7 +256,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FOLDER);
         let left = [".a.h5.4294967294-0.part", ".b.h5.4294967294-1.part"];
-        left.map(|f| fs::write(dir.path().join(f), "x").unwrap());
+        left.iter().for_each(|f| fs::write(dir.path().join(f), "x").unwrap());
         if host().tells {
             // The number may have gone to another process since.
             for dead in [u32::MAX, 1] {
