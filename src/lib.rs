@@ -145,7 +145,7 @@ pub use directions::{Direction, Estimator};
 pub use store::{Frame, Record, ResultsReader, ResultsWriter};
 
 /// Tests hold models' own code to its budget of memory as the program does.
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 #[global_allocator]
-static ALLOCATOR: model::sandbox::Budgeted<std::alloc::System> =
-    model::sandbox::Budgeted(std::alloc::System);
+static ALLOCATOR: model::sandbox::Budgeted<mimalloc::MiMalloc> =
+    model::sandbox::Budgeted(mimalloc::MiMalloc);

@@ -100,7 +100,13 @@ pub struct Global {
     pub threads: Option<u16>,
     /// Memory that the program may take, such as 8GB: a study that needs more does not start [default:
     /// what there is]
-    #[arg(long, global = true, value_name = "SIZE", value_parser = room::parse_bytes)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        value_parser = room::parse_bytes,
+        hide_short_help = true
+    )]
     pub max_memory: Option<u64>,
     /// Say at the end where the time went, by operation
     #[arg(long, global = true)]

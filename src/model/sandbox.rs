@@ -113,6 +113,8 @@ impl Sandbox {
         let (work, waiting) = channel::<Work>();
         let thread = move || {
             stack::watch(STACK, lost, STACK_SPENT);
+            // What waiting takes counts for nothing: a thread that is parked there would hold the queue.
+            LEFT.set(isize::MAX);
             LOST.set(Some(lost));
             while let Ok(work) = waiting.recv() {
                 work();
@@ -136,7 +138,10 @@ impl Sandbox {
         let memory = MEMORY.saturating_add_unsigned(input.saturating_mul(MEMORY_BYTE));
         let job = move || {
             LEFT.set(memory);
-            let _ = reply.send(guarded(work));
+            let outcome = guarded(work);
+            // The answer is not its own: parked in the middle of it, it would hold who waits.
+            LEFT.set(isize::MAX);
+            let _ = reply.send(outcome);
         };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let more = TIME_BYTE.saturating_mul(input.try_into().unwrap_or(u32::MAX));
