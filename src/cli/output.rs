@@ -220,7 +220,7 @@ impl Outputs {
         for (_, folder) in &self.folders {
             taken.locks.push(Lock::folder(folder)?);
         }
-        let within = |f: &Target| self.folders.iter().any(|(_, d)| f.path.parent() == Some(d));
+        let within = |f: &Target| self.folders.iter().any(|(_, d)| f.path.starts_with(d));
         for file in self.files.iter().filter(|f| !within(f)) {
             taken.locks.push(Lock::file(&file.path)?);
         }

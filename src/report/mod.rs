@@ -190,8 +190,19 @@ pub enum ReportError {
 /// A file that is no results file of this version, records that cannot be drawn, a folder that cannot
 /// be written.
 pub fn render(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
-    let Opened { reader, attrs, results: r, findings: rows, references, doubted } =
-        Opened::at(results)?;
+    rendered(Opened::at(results)?, results, out)
+}
+
+/// As [`render`], by what has just written the file and has not recorded it yet.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_written(results: &Path, out: &Path) -> Result<Rendered, ReportError> {
+    rendered(Opened::written(results)?, results, out)
+}
+
+fn rendered(opened: Opened, results: &Path, out: &Path) -> Result<Rendered, ReportError> {
+    let Opened { reader, attrs, results: r, findings: rows, references, doubted } = opened;
     let said = sentences::said(&r, &rows);
     let warnings = flat(&doubted);
     let (folder, json) = (out.join("figures"), out.join("findings.json"));

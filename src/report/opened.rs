@@ -20,12 +20,20 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Reads a file.
+    /// Reads a file that a command or a study left.
+    ///
+    /// # Errors
+    /// One that changed since; a file of activations, and those of reading.
+    pub fn at(path: &Path) -> Result<Self, ReportError> {
+        hold_to_record(path)?;
+        Self::written(path)
+    }
+
+    /// Reads a file that was written just now, of which no record tells yet.
     ///
     /// # Errors
     /// A file of activations, and those of reading.
-    pub fn at(path: &Path) -> Result<Self, ReportError> {
-        hold_to_record(path)?;
+    pub fn written(path: &Path) -> Result<Self, ReportError> {
         let reader = ResultsReader::open(path)?;
         if ActivationReader::open(path).is_ok() {
             return Err(ReportError::Activations { path: path.into() });

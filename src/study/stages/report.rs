@@ -23,7 +23,7 @@ pub fn stage<'a>(p: &Planner<'a>, stages: &Before) -> Result<Stage<'a>> {
     let outputs = outputs.map(String::from).to_vec();
     let cost = p.costs.report();
     Ok(Stage::new(NAME, inputs, outputs, cost, |work: &mut Work| {
-        crate::report::render(&work.layout.at(RESULTS), work.layout.root())?;
+        crate::report::render_written(&work.layout.at(RESULTS), work.layout.root())?;
         Ok(())
     }))
 }
