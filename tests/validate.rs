@@ -98,7 +98,7 @@ fn a_concept_meets_pairs_by_others_in_a_model() {
     let mut wrong = args;
     wrong[6] = "nowhere.jsonl";
     let error = command(&wrong).unwrap_err();
-    assert!(error.contains("holds csv and 2 more") && error.contains("--force"), "{error}");
+    assert!(error.contains("holds csv and 6 more") && error.contains("--force"), "{error}");
     let error = command(&[&wrong[..], &["--force"]].concat()).unwrap_err();
     assert!(error.contains("nowhere.jsonl cannot be read"), "{error}");
 }
