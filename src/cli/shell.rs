@@ -17,7 +17,8 @@ use clap_complete::engine::{
 };
 use clap_complete::{env::Shells, CompleteEnv, Shell};
 use std::ffi::OsStr;
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// Print a script with which a shell completes commands, options and their values.
 ///
@@ -102,7 +103,7 @@ impl ValueCompleter for Names {
             Names::Shipped(set) => set.names().into_iter().map(str::to_owned).collect(),
             Names::Models => catalogue::entries().into_iter().flatten().map(|(n, _)| n).collect(),
             Names::Estimators => Estimator::ALL.iter().map(|e| e.name().to_owned()).collect(),
-            Names::States => runs().iter().flat_map(states).collect(),
+            Names::States => runs().iter().flat_map(|r| states(r)).collect(),
             Names::Adapters { named } => runs().iter().flat_map(|r| adapters(r, *named)).collect(),
         };
         // As in --couple A,B.
@@ -139,7 +140,7 @@ fn runs() -> Vec<PathBuf> {
 }
 
 /// States of a run and their conditions.
-fn states(run: &PathBuf) -> Vec<String> {
+fn states(run: &Path) -> Vec<String> {
     let table = ResultsReader::open(&kept::of_run(run)).and_then(|r| r.table(StateRow::META.path));
     let columns = table.into_iter().flatten();
     let named = columns.filter(|(name, _)| name == "state" || name == "condition");
@@ -156,7 +157,7 @@ fn states(run: &PathBuf) -> Vec<String> {
     all
 }
 
-fn adapters(run: &PathBuf, named: bool) -> Vec<String> {
+fn adapters(run: &Path, named: bool) -> Vec<String> {
     let folders = std::fs::read_dir(run.join("adapters")).into_iter().flatten().flatten();
     let mut all: Vec<String> = folders
         .map(|f| {
