@@ -16,8 +16,8 @@ const DIGITS: usize = 12;
 const SLACK: f64 = 3.0;
 /// Minutes for loading a model on a busy disk.
 const LOADING: f64 = 10.0;
-/// Bytes of a program beside what a stage is expected to hold, and the part that is added to it.
-const BESIDE: f64 = 3e8;
+/// Bytes of a program without what a stage is expected to hold, and the factor for that.
+const PROGRAM: f64 = 3e8;
 const MARGIN: f64 = 1.2;
 
 /// One stage of one run.
@@ -128,7 +128,7 @@ impl Job {
             needs,
             command,
             seconds: cost.seconds,
-            mem_mb: ((cost.bytes * MARGIN + BESIDE) / 1e6).ceil() as u64,
+            mem_mb: ((cost.bytes * MARGIN + PROGRAM) / 1e6).ceil() as u64,
             minutes: (cost.seconds * SLACK / 60.0 + LOADING).ceil() as u64,
             disk_mb: (cost.disk / 1e6).ceil() as u64,
         }
